@@ -1,0 +1,92 @@
+"""What goes wrong, as clients see it: ``{"errorCode", "errorMessage", "details"?}``.
+
+Messages are made by us or by a rule that was broken; an error nobody foresaw says no more than that
+it happened, and is in the log with everything.
+"""
+
+from typing import Any
+
+import structlog
+from litestar import Request, Response
+from litestar.exceptions import HTTPException, MethodNotAllowedException, NotFoundException
+
+from paymux.domain.errors import DomainError, InvalidId
+from paymux.runtime.installations import InstallationGone
+from paymux.runtime.registry import UnknownConnector
+from paymux.sdk import BadConfig, ConnectorError, TaskFailed
+from paymux.services.installing import Ambiguous, NameTaken, NotInstalled
+from paymux.storage.database import LOST
+from paymux.storage.vault import KeyMissing, Tampered
+
+INTERNAL = "INTERNAL"
+VALIDATION = "VALIDATION"
+INVALID_ID = "INVALID_ID"
+MISSING_OR_INVALID_BODY = "MISSING_OR_INVALID_BODY"
+CONFLICT = "CONFLICT"
+NOT_FOUND = "NOT_FOUND"
+
+_BAD_REQUEST, _NOT_FOUND, _TOO_LARGE, _INTERNAL, _UNAVAILABLE = 400, 404, 413, 500, 503
+
+
+class InvalidBody(ValueError):
+    """The body must be a JSON object."""
+
+
+class BodyTooLarge(ValueError):
+    """The body is larger than this service takes (PAYMUX_MAX_BODY_BYTES)."""
+
+
+class InvalidQuery(ValueError):
+    """A query parameter is wrong."""
+
+
+class NoSuchThing(LookupError):
+    """There is no such object."""
+
+
+_CLIENT: list[tuple[type[Exception], int, str]] = [
+    (InvalidBody, _BAD_REQUEST, MISSING_OR_INVALID_BODY),
+    (BodyTooLarge, _TOO_LARGE, MISSING_OR_INVALID_BODY),
+    (InvalidId, _BAD_REQUEST, INVALID_ID),
+    (Ambiguous, _BAD_REQUEST, INVALID_ID),
+    (NameTaken, _BAD_REQUEST, CONFLICT),
+    (NotInstalled, _NOT_FOUND, NOT_FOUND),
+    (InstallationGone, _NOT_FOUND, NOT_FOUND),
+    (UnknownConnector, _NOT_FOUND, NOT_FOUND),
+    (NoSuchThing, _NOT_FOUND, NOT_FOUND),
+    (InvalidQuery, _BAD_REQUEST, VALIDATION),
+    (BadConfig, _BAD_REQUEST, VALIDATION),
+    (DomainError, _BAD_REQUEST, VALIDATION),
+    (TaskFailed, _BAD_REQUEST, VALIDATION),
+    (ConnectorError, _BAD_REQUEST, VALIDATION),
+    # Ours to mend, and the operator is told how.
+    (KeyMissing, _INTERNAL, INTERNAL),
+    (Tampered, _INTERNAL, INTERNAL),
+]
+
+
+def answer(status: int, code: str, message: str, details: Any = None) -> Response[dict[str, Any]]:
+    """An error body."""
+    body = {"errorCode": code, "errorMessage": message}
+    if details is not None:
+        body["details"] = details
+    return Response(body, status_code=status)
+
+
+def handle(request: "Request[Any, Any, Any]", error: Exception) -> Response[dict[str, Any]]:
+    """Turn an exception into an answer."""
+    for kind, status, code in _CLIENT:
+        if isinstance(error, kind):
+            return answer(status, code, str(error), getattr(error, "fields", None) or None)
+    if isinstance(error, NotFoundException):
+        return answer(_NOT_FOUND, NOT_FOUND, "There is nothing at this path.")
+    if isinstance(error, MethodNotAllowedException):
+        return answer(error.status_code, VALIDATION, f"{request.method} is not possible at this path.")
+    if isinstance(error, HTTPException) and error.status_code < _INTERNAL:
+        return answer(error.status_code, VALIDATION, str(error.detail))
+    log = structlog.get_logger().bind(component="api", method=request.method, path=request.url.path)
+    if isinstance(error, LOST):
+        log.error("The database is not available", error=str(error))
+        return answer(_UNAVAILABLE, INTERNAL, "The database is not available at the moment. Try again.")
+    log.error("Request failed", exc_info=error)
+    return answer(_INTERNAL, INTERNAL, "Something went wrong here; the log says what.")

@@ -1,0 +1,100 @@
+"""Pages of lists: ``pageSize`` and an opaque cursor that remembers the place, not the count.
+
+A cursor holds the last row seen and the list it belongs to, and is signed: a client cannot make one
+up, nor carry one over to another list. It costs the same on page 1 and on page 100,000.
+"""
+
+import hashlib
+import hmac
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any, TypeVar
+from uuid import UUID
+
+import msgspec
+from litestar.params import Parameter
+
+from paymux.api.errors import InvalidQuery
+
+PAGE_SIZE = 15
+PAGE_SIZE_MAX = 100
+_SIGNATURE = 16
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+T = TypeVar("T")
+
+# Query parameters of every list, as text: what is wrong with them is said in our own words.
+PageSize = Annotated[str | None, Parameter(query="pageSize")]
+Filter = Annotated[str | None, Parameter(query="query")]
+
+
+class Place(msgspec.Struct, frozen=True, array_like=True):
+    """A place in a list: which list, how many rows a page, the row it stands at, and which way to go."""
+
+    scope: str
+    size: int
+    at: tuple[int, UUID] | None = None
+    backwards: bool = False
+
+    @property
+    def row(self) -> tuple[datetime, UUID] | None:
+        """The row, as the database orders it."""
+        return None if self.at is None else (_EPOCH + self.at[0] * _MICROSECOND, self.at[1])
+
+
+class Cursors:
+    """Makes and reads cursors, signed with a key of this deployment."""
+
+    def __init__(self, key: bytes) -> None:
+        self._key = key
+
+    def place(self, scope: str, page_size: str | None, cursor: str | None) -> Place:
+        """Where to read: from the cursor, or from the beginning.
+
+        Raises:
+            InvalidQuery: the size is no number, or the cursor is not one of ours for this list.
+        """
+        if cursor:
+            return self._read(scope, cursor)
+        if page_size is None or page_size == "":
+            return Place(scope, PAGE_SIZE)
+        if not (page_size.isascii() and page_size.isdigit()):
+            raise InvalidQuery(f"pageSize: must be a whole number from 1 to {PAGE_SIZE_MAX}")
+        return Place(scope, min(int(page_size[:9]), PAGE_SIZE_MAX) or PAGE_SIZE)
+
+    def page(self, place: Place, rows: Sequence[T], keys: Sequence[tuple[datetime, UUID]]) -> dict[str, Any]:
+        """The envelope for rows that were read with ``place.size + 1`` as limit, keys beside them."""
+        extra = len(rows) > place.size
+        if extra:
+            # Backwards, the one too many is the first.
+            rows, keys = (rows[1:], keys[1:]) if place.backwards else (rows[:-1], keys[:-1])
+        has_next = extra or place.backwards
+        has_previous = extra if place.backwards else place.at is not None
+        body: dict[str, Any] = {"pageSize": place.size, "hasMore": has_next and bool(rows)}
+        if has_previous and rows:
+            body["previous"] = self._write(place, keys[0], backwards=True)
+        if has_next and rows:
+            body["next"] = self._write(place, keys[-1], backwards=False)
+        return {"cursor": {**body, "data": rows}}
+
+    def _write(self, place: Place, key: tuple[datetime, UUID], *, backwards: bool) -> str:
+        at = ((key[0] - _EPOCH) // _MICROSECOND, UUID(int=key[1].int))
+        content = msgspec.json.encode(Place(place.scope, place.size, at, backwards))
+        return urlsafe_b64encode(self._sign(content) + content).decode().rstrip("=")
+
+    def _read(self, scope: str, text: str) -> Place:
+        try:
+            signed = urlsafe_b64decode(text.encode("ascii") + b"=" * (-len(text) % 4))
+            content = signed[_SIGNATURE:]
+            if hmac.compare_digest(signed[:_SIGNATURE], self._sign(content)):
+                place = msgspec.json.decode(content, type=Place)
+                if place.scope == scope:
+                    return place
+        except ValueError:
+            pass
+        raise InvalidQuery("cursor: not one that this list has given out; start again without it")
+
+    def _sign(self, content: bytes) -> bytes:
+        return hmac.digest(self._key, content, hashlib.sha256)[:_SIGNATURE]

@@ -1,0 +1,1 @@
+"""The tutorial's interface, one file a noun."""

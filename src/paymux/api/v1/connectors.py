@@ -1,0 +1,78 @@
+"""Connectors: what there is, what is installed, and installing it."""
+
+from typing import Any
+
+import msgspec
+from litestar import Request, delete, get, post
+
+from paymux.api.requests import Parts, json_object
+from paymux.domain.ids import ConnectorID
+from paymux.sdk.config import template
+from paymux.storage import installations
+
+
+class Installed(msgspec.Struct, rename={"connector_id": "connectorID"}):
+    """One installation in the list."""
+
+    provider: str
+    connector_id: str
+    name: str
+    enabled: bool = True
+
+
+@get("/connectors")
+async def list_installed(parts: Parts) -> dict[str, list[Installed]]:
+    """List what is installed."""
+    rows = await installations.listed(parts.database)
+    return {
+        "data": [
+            Installed(row["provider"], ConnectorID(row["provider"], row["uuid"]).encode(), row["name"])
+            for row in rows
+        ]
+    }
+
+
+@get("/connectors/configs")
+async def list_templates(parts: Parts) -> dict[str, dict[str, Any]]:
+    """List every connector with the fields of its config."""
+    return {"data": {found.provider(): template(found.config_class) for found in parts.registry}}
+
+
+@post("/connectors/{provider:str}", status_code=201)
+async def install(provider: str, request: Request[Any, Any, Any], parts: Parts) -> dict[str, dict[str, str]]:
+    """Install a connector; the body is its config."""
+    installed = await parts.installing.install(provider, await json_object(request, parts))
+    return {"data": {"connectorID": installed.encode()}}
+
+
+@delete("/connectors/{provider:str}", status_code=204)
+async def uninstall_only(provider: str, parts: Parts) -> None:
+    """Uninstall the only installation of a connector."""
+    await parts.installing.uninstall(provider, None)
+
+
+@delete("/connectors/{provider:str}/{connector_id:str}", status_code=204)
+async def uninstall(provider: str, connector_id: str, parts: Parts) -> None:
+    """Uninstall one installation."""
+    await parts.installing.uninstall(provider, ConnectorID.parse(connector_id))
+
+
+@get("/connectors/{provider:str}/config")
+async def read_only_config(provider: str, parts: Parts) -> dict[str, dict[str, Any]]:
+    """Read the config of the only installation of a connector, secrets masked."""
+    return await _config(parts, provider, None)
+
+
+@get("/connectors/{provider:str}/{connector_id:str}/config")
+async def read_config(provider: str, connector_id: str, parts: Parts) -> dict[str, dict[str, Any]]:
+    """Read the config of one installation, secrets masked."""
+    return await _config(parts, provider, ConnectorID.parse(connector_id))
+
+
+async def _config(parts: Parts, provider: str, connector: ConnectorID | None) -> dict[str, dict[str, Any]]:
+    row = await parts.installing.find(provider, connector)
+    config = parts.installing.config_of(row)
+    return {"data": config | {"name": row["name"], "provider": row["provider"]}}
+
+
+HANDLERS = [list_installed, list_templates, install, uninstall_only, uninstall, read_only_config, read_config]

@@ -1,0 +1,31 @@
+"""Whether the service is well, and which one it is."""
+
+from litestar import Response, get
+
+from paymux.api.errors import INTERNAL, answer
+from paymux.api.requests import Parts
+
+
+@get(["/_health", "/_healthcheck"])
+async def health(parts: Parts) -> Response[dict[str, str]]:
+    """200 while the database answers."""
+    try:
+        await parts.database.fetchval("SELECT 1")
+    except Exception:  # noqa: BLE001 - whatever it is, we are not well
+        return answer(503, INTERNAL, "The database does not answer.")
+    return Response({"status": "ok"})
+
+
+@get("/_live")
+async def live() -> dict[str, str]:
+    """200 while the process answers."""
+    return {"status": "ok"}
+
+
+@get("/_info")
+async def info(parts: Parts) -> dict[str, str]:
+    """The version."""
+    return {"version": parts.version}
+
+
+HANDLERS = [health, live, info]

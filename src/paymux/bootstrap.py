@@ -1,0 +1,147 @@
+"""Wiring: the one place where all rooms meet."""
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from datetime import timedelta
+from typing import Any
+
+import msgspec
+import structlog
+
+from paymux import __version__
+from paymux.api.app import App, application
+from paymux.api.paging import Cursors
+from paymux.api.requests import Parts
+from paymux.domain.mask import Mask
+from paymux.events.relay import Relay
+from paymux.events.sinks.log import LogSink
+from paymux.ingestion.ingester import Ingester
+from paymux.logs import configure
+from paymux.runtime.engine import PgQueuerEngine
+from paymux.runtime.installations import Installations
+from paymux.runtime.registry import Registry
+from paymux.runtime.worker import Worker
+from paymux.services.installing import Installing
+from paymux.settings import Settings
+from paymux.storage.database import Database
+from paymux.storage.embedded import EmbeddedPostgres
+from paymux.storage.schema import migrate
+from paymux.storage.vault import BadKeys, Vault, key_file, parse_keys
+
+
+class Ground(msgspec.Struct, frozen=True):
+    """What a service stands on: where its database is, the keys to its secrets, and what to mask in logs."""
+
+    url: str
+    keys: list[bytes]
+    mask: Mask
+    # Nobody else works on this database: whatever the engine thinks is being run has died.
+    alone: bool
+
+
+@contextmanager
+def ground(settings: Settings) -> Iterator[Ground]:
+    """Start the embedded database, or take the server that the settings name; set up the log.
+
+    Call it before the event loop runs.
+
+    Raises:
+        EmbeddedError, BadKeys: the message tells the operator what to do.
+    """
+    mask = Mask()
+    configure(settings.log_format, settings.log_level, mask)
+    given = settings.encryption_keys.get_secret_value() if settings.encryption_keys else None
+    if settings.database_url is not None:
+        if given is None:
+            raise BadKeys(
+                "Set PAYMUX_ENCRYPTION_KEYS when PAYMUX_DATABASE_URL is set: every process on one database"
+                " needs the same keys. Make one with: openssl rand -base64 32"
+            )
+        yield Ground(settings.database_url.get_secret_value(), parse_keys(given), mask, alone=False)
+        return
+    server = EmbeddedPostgres(settings.data_dir)
+    with server as url:
+        log = structlog.get_logger().bind(component="embedded-postgres")
+        for directory in server.opened:
+            log.warning(
+                "Let the database's account pass through a directory (chmod o+x)", directory=str(directory)
+            )
+        keys = parse_keys(given) if given else key_file(settings.data_dir / "encryption-keys", create=True)
+        yield Ground(url, keys, mask, alone=True)
+
+
+async def migrated(ground: Ground) -> list[str]:
+    """Bring the database to this version's schema; returns what was applied."""
+    engine = PgQueuerEngine(ground.url, heartbeat=timedelta(seconds=5), concurrency=1)
+    database = await Database.open(ground.url, size=2)
+    try:
+        return await migrate(database, engine.prepare)
+    finally:
+        await database.close()
+
+
+class Service(msgspec.Struct, frozen=True):
+    """A running service."""
+
+    app: App
+    worker: Worker
+    database: Database
+    installing: Installing
+    registry: Registry
+
+
+@asynccontextmanager
+async def service(settings: Settings, ground: Ground, *, worker: bool) -> AsyncIterator[Service]:
+    """Run workers and relay in the background; stop them in good order at the end."""
+    log = structlog.get_logger().bind(component="connector-manager")
+    for name in await migrated(ground):
+        log.info("Database migrated", migration=name)
+    registry = Registry()
+    for where, why in registry.broken.items():
+        log.error("Connector could not be loaded", connector=where, error=why)
+
+    database = await Database.open(ground.url, size=settings.pool_size)
+    bookkeeping = await Database.open(ground.url, size=settings.pool_size, synchronous_commit="off")
+    heartbeat = timedelta(seconds=settings.heartbeat)
+    engine = PgQueuerEngine(ground.url, heartbeat=heartbeat, concurrency=settings.run_concurrency)
+    relay = Relay(database, LogSink())
+    at_work = Installations(database, registry, Vault(ground.keys), ground.mask)
+    installing = Installing(database, registry, at_work, engine, relay.told)
+    staff = Worker(
+        database=database, bookkeeping=bookkeeping, engine=engine, installations=at_work,
+        ingester=Ingester(database, relay.told), mask=ground.mask,
+    )  # fmt: skip
+    parts = Parts(
+        database=database, registry=registry, installing=installing,
+        cursors=Cursors(hashlib.blake2b(b"cursors", key=ground.keys[0], digest_size=32).digest()),
+        version=__version__, max_body_bytes=settings.max_body_bytes,
+    )  # fmt: skip
+    background: list[asyncio.Task[Any]] = []
+    try:
+        if worker:
+            if ground.alone:
+                await engine.reclaim()
+            await _restore(installing, ground, log)
+            background.append(asyncio.create_task(staff.run(), name="worker"))
+            background.append(asyncio.create_task(relay.run(), name="relay"))
+        yield Service(application(parts), staff, database, installing, registry)
+    finally:
+        await staff.stop(timedelta(seconds=settings.grace))
+        relay.stop()
+        await installing.close()
+        if background:
+            await asyncio.wait(background, timeout=settings.grace)
+        for task in background:
+            task.cancel()
+        await bookkeeping.close()
+        await database.close()
+
+
+async def _restore(installing: Installing, ground: Ground, log: Any) -> None:
+    """Say what goes on where it left off; the engine has it all."""
+    log.info("Restoring state for all connectors")
+    for row in await installing.listed():
+        log.info("Restoring state for connector", provider=row["provider"], name=row["name"])
+    await installing.tidy(alone=ground.alone)

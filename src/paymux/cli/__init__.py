@@ -1,0 +1,54 @@
+"""The commands, one file a verb."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from paymux import __version__
+from paymux.cli.migrate import migrate
+from paymux.cli.serve import serve
+from paymux.cli.worker import worker
+from paymux.settings import BadSettings
+from paymux.storage.embedded import EmbeddedError
+from paymux.storage.schema import DatabaseTooNew
+from paymux.storage.vault import VaultError
+
+app = typer.Typer(
+    name="paymux",
+    help="Connects payment providers and banks to one record of money.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+app.command()(serve)
+app.command()(worker)
+app.command()(migrate)
+
+
+def _version(asked: bool) -> None:  # noqa: FBT001 - typer calls it so
+    if asked:
+        typer.echo(f"paymux {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[  # noqa: ARG001 - its callback acts on it
+        bool, typer.Option("--version", help="Show the version.", callback=_version, is_eager=True)
+    ] = False,  # noqa: FBT002 - an option
+) -> None:
+    """Connects payment providers and banks to one record of money."""
+
+
+def main() -> None:
+    """Run a command; what the operator can mend is said in a sentence, without a traceback."""
+    try:
+        app()
+    except (BadSettings, EmbeddedError, VaultError, DatabaseTooNew) as error:
+        typer.echo(f"paymux: {error}", err=True)
+        sys.exit(1)
+    except OSError as error:
+        typer.echo(f"paymux: the database cannot be reached: {error}", err=True)
+        sys.exit(1)

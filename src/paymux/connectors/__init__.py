@@ -1,0 +1,1 @@
+"""Built-in connectors, one folder each; they see ``paymux.sdk`` and nothing else."""

@@ -1,0 +1,1 @@
+"""The nouns of the product: values that are valid once made, and do no I/O."""

@@ -1,0 +1,1 @@
+"""The outbox: what happened, written with the change and told to sinks afterwards."""

@@ -1,0 +1,120 @@
+"""Commits pages: everything of a page or nothing of it, and never a page of a run that lost its task."""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from paymux.ingestion.page import Page, columns, hashes
+from paymux.storage import pages
+from paymux.storage.database import COLLISION, SUPERSEDED, Connection, Database, DatabaseError, code_of
+
+# From here on asking first is cheaper than sending the rows; below, a second round trip costs more.
+ASK_FIRST_FROM = 50
+# Two pages can collide when they also schedule tasks or share new accounts. A handful is plenty.
+ATTEMPTS = 5
+
+
+class Superseded(Exception):  # noqa: N818 - what happened to the run, not a mistake in it
+    """Another run took over this task, or it was cancelled; nothing of the page was written."""
+
+
+class Counts(msgspec.Struct):
+    """What a run's pages held: records seen, new, changed, unchanged, set aside."""
+
+    seen: int = 0
+    added: int = 0
+    changed: int = 0
+    unchanged: int = 0
+    aside: int = 0
+
+    def as_list(self) -> list[int]:
+        """In the order of the run table."""
+        return [self.seen, self.added, self.changed, self.unchanged, self.aside]
+
+
+class Holder(msgspec.Struct, frozen=True):
+    """On whose behalf pages are committed: an installation, and the run that holds one of its tasks."""
+
+    installation: int
+    uuid: UUID
+    task: UUID | None = None
+    token: int | None = None
+
+
+class Ingester:
+    """Commits pages to one database; ``told`` is called when events may be waiting."""
+
+    def __init__(self, database: Database, told: Callable[[], None]) -> None:
+        self._database = database
+        self._told = told
+
+    async def commit(
+        self,
+        holder: Holder,
+        page: Page,
+        counts: Counts,
+        *,
+        state: str | None = None,
+        also: Callable[[Connection], Awaitable[Any]] | None = None,
+    ) -> None:
+        """Commit one page and add to ``counts``. ``also`` runs first in the same transaction.
+
+        Raises:
+            Superseded: the run no longer holds its task.
+        """
+        fresh = page.payments
+        if len(fresh) >= ASK_FIRST_FROM:
+            wanted = await pages.fresh_payments(self._database, *hashes(fresh))
+            fresh = [fresh[position - 1] for position in wanted]
+        added = changed = 0
+        if fresh or page.accounts or page.balances or page.aside or state is not None or also is not None:
+            added, changed = await self._write(holder, page, columns(fresh), state, also)
+        counts.seen += page.seen
+        counts.added += added
+        counts.changed += changed
+        counts.aside += len(page.aside)
+        counts.unchanged += max(0, page.seen - len(page.aside) - added - changed)
+        if added or changed:
+            self._told()
+
+    async def _write(
+        self,
+        holder: Holder,
+        page: Page,
+        payments: pages.Columns,
+        state: str | None,
+        also: Callable[[Connection], Awaitable[Any]] | None,
+    ) -> tuple[int, int]:
+        async def commit(db: Database | Connection) -> tuple[int, int]:
+            return await pages.commit_page(
+                db,
+                installation=holder.installation,
+                task=holder.task,
+                token=holder.token,
+                state=state,
+                accounts=columns(page.accounts),
+                balances=columns(page.balances),
+                payments=payments,
+                aside=columns(page.aside),
+            )
+
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                if also is None:
+                    return await commit(self._database)
+                async with self._database.transaction() as db:
+                    await also(db)
+                    return await commit(db)
+            except COLLISION:
+                if attempt == ATTEMPTS:
+                    raise
+                await asyncio.sleep(random.uniform(0, 0.05 * attempt))  # noqa: S311 - spreads, hides nothing
+            except DatabaseError as error:
+                if code_of(error) == SUPERSEDED:
+                    raise Superseded(Superseded.__doc__) from None
+                raise
+        raise AssertionError("unreachable")  # pragma: no cover

@@ -1,0 +1,1 @@
+"""The tasks: connectors at work on the durable engine."""

@@ -1,0 +1,100 @@
+"""A connector: the code that speaks to a provider. Subclass it with your config class::
+
+    class Example(Connector[Config]):
+        name = "example"
+
+Only ``name`` is required. Every other method has a default; what a connector can do follows from
+the methods it overrides, never from a second list.
+"""
+
+import inspect
+import re
+from abc import ABC
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, ClassVar, Generic, TypeVar, cast, get_args
+
+from paymux.domain.currencies import iso4217
+from paymux.sdk.config import ConnectorConfig
+from paymux.sdk.contexts import ConnectorContext
+from paymux.sdk.errors import NotImplementedByConnector
+from paymux.sdk.tasks import resolve_task
+
+C = TypeVar("C", bound=ConnectorConfig)
+
+# The name goes into URLs, folders, rows and identifiers.
+_NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", re.ASCII)
+_NAME_MAX = 40
+# Enough for any provider's rate limit; more places only make more queues.
+TASKS_MAX = 1000
+
+
+class Connector(ABC, Generic[C]):
+    """One provider's connector, with one installation's config."""
+
+    # A lower-case word, constant and unique; shown in upper case where the interface says so.
+    name: ClassVar[str]
+    # How many tasks of one installation run at a time, over all workers; the rest are PENDING.
+    max_tasks: ClassVar[int] = 50
+    config_class: ClassVar[type[ConnectorConfig]] = ConnectorConfig
+
+    def __init__(self, config: C) -> None:
+        self.config = config
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        for origin in getattr(cls, "__orig_bases__", ()):
+            for argument in get_args(origin):
+                if inspect.isclass(argument) and issubclass(argument, ConnectorConfig):
+                    cls.config_class = argument
+        name = cls.__dict__.get("name")
+        if name is None:
+            return
+        if not isinstance(name, str) or len(name) > _NAME_MAX or not _NAME.fullmatch(name):
+            raise TypeError(f"{cls.__name__}.name must be a lower-case word such as 'acme', got {name!r}.")
+        if not isinstance(cls.max_tasks, int) or not 1 <= cls.max_tasks <= TASKS_MAX:
+            raise TypeError(
+                f"{cls.__name__}.max_tasks must be between 1 and {TASKS_MAX}, got {cls.max_tasks!r}."
+            )
+
+    @classmethod
+    def provider(cls) -> str:
+        """The name as the HTTP interface and the identifiers spell it: ``EXAMPLE``."""
+        return cls.name.upper()
+
+    async def install(self, ctx: ConnectorContext) -> None:
+        """Schedule what should run. When it raises, nothing of the installation stays behind."""
+
+    async def uninstall(self, ctx: ConnectorContext) -> None:
+        """Give back what was taken at the provider, such as webhook registrations."""
+
+    async def update_config(self, ctx: ConnectorContext, config: C) -> None:
+        """React to a new config; ``self.config`` is the old one. Runs already use the config of now."""
+        raise NotImplementedByConnector
+
+    def resolve(self, descriptor: Any) -> Callable[..., Awaitable[None] | None]:
+        """Turn a descriptor (a JSON value) into what runs it; by default, the ``@task`` it names.
+
+        Override it to do without ``@task``: return a function whose parameters are annotated with
+        what it needs, such as TaskContext, Scheduler, Ingester, Logger, ConnectorID or TaskID.
+        """
+        return cast("Callable[..., Awaitable[None] | None]", resolve_task(self, descriptor))
+
+    async def initiate_payment(self, ctx: ConnectorContext, transfer: Any) -> None:
+        """Send money out."""
+        raise NotImplementedByConnector
+
+    async def reverse_payment(self, ctx: ConnectorContext, reversal: Any) -> None:
+        """Take sent money back."""
+        raise NotImplementedByConnector
+
+    async def create_external_bank_account(self, ctx: ConnectorContext, bank_account: Any) -> None:
+        """Make a bank account known to the provider."""
+        raise NotImplementedByConnector
+
+    def supported_currencies_and_decimals(self) -> Mapping[str, int]:
+        """Currency code to number of decimals; ISO 4217 whole unless the provider knows fewer."""
+        return iso4217()
+
+    def routes(self) -> Sequence[Any]:
+        """Extra HTTP routes for this connector, such as webhooks."""
+        return ()

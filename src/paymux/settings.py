@@ -1,0 +1,104 @@
+"""The settings of this process, read from the environment once; docs/reference/settings.md lists them."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError
+from pydantic_core import ErrorDetails, PydanticCustomError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+PREFIX = "PAYMUX_"
+
+
+class BadSettings(Exception):  # noqa: N818 - an error is named for what is wrong
+    """The environment holds a setting that cannot be used."""
+
+    def __init__(self, problems: Mapping[str, str]) -> None:
+        """Say what is wrong with each variable: ``problems`` maps its name to what is allowed."""
+        super().__init__("\n".join(f"{variable}: {what}" for variable, what in problems.items()))
+        self.problems = dict(problems)
+
+
+def _lower(value: Any) -> Any:
+    return value.lower() if isinstance(value, str) else value
+
+
+def _postgresql(value: Any) -> Any:
+    if isinstance(value, str) and not value.startswith(("postgresql://", "postgres://")):
+        raise PydanticCustomError(
+            "url", "must be a URL such as postgresql://user:password@host:5432/database"
+        )
+    return value
+
+
+class Settings(BaseSettings):
+    """What an operator can choose. Every setting has a default; an empty variable counts as absent."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_ignore_empty=True, frozen=True, extra="ignore", hide_input_in_errors=True
+    )
+
+    database_url: Annotated[SecretStr, BeforeValidator(_postgresql)] | None = Field(
+        None, description="The PostgreSQL server to use; without it, an embedded one in the data directory."
+    )
+    data_dir: Path = Field(
+        Path("paymux-data"), description="Where the embedded PostgreSQL and the key file live."
+    )
+    host: str = Field("127.0.0.1", min_length=1, description="The address to listen on.")
+    port: int = Field(8080, ge=0, le=65_535, description="The port to listen on; 0 takes a free one.")
+    encryption_keys: SecretStr | None = Field(
+        None,
+        description="Comma-separated base64 of 32 bytes each, current one first; without it, the key file.",
+    )
+    log_format: Annotated[Literal["logfmt", "json"], BeforeValidator(_lower)] = Field(
+        "logfmt", description="How log lines are written."
+    )
+    log_level: Annotated[
+        Literal["debug", "info", "warning", "error", "critical"], BeforeValidator(_lower)
+    ] = Field("info", description="The least severe events to log.")
+    pool_size: int = Field(
+        10, ge=2, le=1_000, description="Database connections a process keeps open at most."
+    )
+    run_concurrency: int = Field(100, ge=1, le=10_000, description="Runs a worker does at a time.")
+    heartbeat: float = Field(
+        5,
+        ge=1,
+        le=300,
+        description="Seconds that a silent worker keeps its tasks before others take them over.",
+    )
+    grace: float = Field(
+        10, ge=0, le=3_600, description="Seconds that a stopping worker lets runs reach the end of a page."
+    )
+    max_body_bytes: int = Field(
+        2 * 1024 * 1024, ge=1_024, le=1024**3, description="Bytes of the largest request body taken in."
+    )
+
+
+def read() -> Settings:
+    """Read the settings from the environment.
+
+    Raises:
+        BadSettings: ``problems`` names each variable and what it may be, never what it is.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        raise BadSettings({_variable(detail): _allowed(detail) for detail in error.errors()}) from None
+
+
+def _variable(detail: ErrorDetails) -> str:
+    return PREFIX + str(detail["loc"][0]).upper()
+
+
+def _allowed(detail: ErrorDetails) -> str:
+    field = Settings.model_fields[str(detail["loc"][0])]
+    lowest, highest = (
+        next((getattr(limit, bound) for limit in field.metadata if hasattr(limit, bound)), None)
+        for bound in ("ge", "le")
+    )
+    if lowest is not None and highest is not None:
+        kind = "a whole number" if field.annotation is int else "a number"
+        return f"must be {kind} from {lowest} to {highest}"
+    # None of pydantic's own sentences about the remaining types quotes the input.
+    return detail["msg"].replace("Input should be", "must be")

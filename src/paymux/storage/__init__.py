@@ -1,0 +1,1 @@
+"""The SQL: the database connection, its schema, and one small module a noun."""

@@ -1,0 +1,35 @@
+-- The outbox.
+
+-- name: insert
+INSERT INTO event (installation, type, object, part, facts) VALUES ($1, $2, $3, $4, $5);
+
+-- name: lead
+-- One relay at a time: two would tell an object's events out of order. Held by the connection.
+SELECT pg_try_advisory_lock(hashtext('paymux relay'));
+
+-- name: step_down
+SELECT pg_advisory_unlock(hashtext('paymux relay'));
+
+-- name: waiting
+-- Oldest first. What waits is found by the flag and not by a position that has been reached: a
+-- transaction that commits late has a number lower than what was told before it.
+SELECT e.seq, e.type, e.object, e.part, e.facts, e.created_at, i.uuid AS installation, i.provider,
+       p.reference, p.first_type, p.created_at AS payment_created_at, p.initial_amount,
+       a.type AS payment_type, a.status, a.scheme, a.asset, a.amount, a.metadata, a.raw,
+       s.reference AS source, d.reference AS destination, n.reference AS account
+FROM event e
+LEFT JOIN installation i ON i.id = e.installation
+LEFT JOIN payment p ON p.key = e.object AND e.type = 'SAVED_PAYMENT'
+LEFT JOIN adjustment a ON a.payment = p.key AND a.report = e.part
+LEFT JOIN account s ON s.key = a.source
+LEFT JOIN account d ON d.key = a.destination
+LEFT JOIN account n ON n.key = e.object AND e.type IN ('SAVED_ACCOUNT', 'SAVED_BALANCE')
+WHERE e.published_at IS NULL
+ORDER BY e.seq
+LIMIT $1;
+
+-- name: told
+UPDATE event SET published_at = now(), attempts = attempts + 1 WHERE seq = ANY ($1::bigint[]);
+
+-- name: refused
+UPDATE event SET attempts = attempts + 1 WHERE seq = ANY ($1::bigint[]);

@@ -1,0 +1,49 @@
+-- Tasks: scheduling and bookkeeping (the functions are in functions/tasks.sql), and what is shown.
+
+-- name: schedule_tasks
+-- One row for each job that must be handed to the engine in the same transaction.
+SELECT task, generation, delay FROM schedule_tasks($1, $2, $3, $4, $5, $6, $7, $8);
+
+-- name: begin_run
+-- No row: there is nothing to do.
+SELECT task, token, installation, revision, descriptor, state, attempts FROM begin_run($1, $2, $3);
+
+-- name: finish_run
+SELECT what, task, generation, delay, token, installation, revision, descriptor, state, attempts
+FROM finish_run($1, $2, $3, $4, $5, $6, $7, $8);
+
+-- name: neglected_tasks
+-- Tasks that should be in somebody's hands; whether they are, the engine knows. After a minute: until
+-- then it is only a slow one.
+SELECT id, generation, job, token FROM task
+WHERE (token IS NOT NULL AND running_since < now() - interval '1 minute')
+   OR (token IS NULL AND waiting IS NULL AND next_run_at < now() - interval '1 minute')
+LIMIT 10000;
+
+-- name: recover_task
+SELECT task, generation, delay FROM recover_task($1, $2);
+
+-- name: progress
+-- For somebody who waits for the end of one run: a new generation means it is over.
+SELECT generation, status, error FROM task WHERE id = $1;
+
+-- name: list
+-- Newest first; $2 and $3 are the last row of the page before, or NULL.
+SELECT id, descriptor, schedule, status, state, error, attempts, next_run_at, running_since, last_run_at,
+       last_success_at, created_at, updated_at, waiting IS NOT NULL OR (place AND token IS NULL) AS due
+FROM task
+WHERE installation = $1 AND ($2::timestamptz IS NULL OR (created_at, id) < ($2, $3))
+ORDER BY created_at DESC, id DESC
+LIMIT $4;
+
+-- name: get
+SELECT id, descriptor, schedule, status, state, error, attempts, next_run_at, running_since, last_run_at,
+       last_success_at, created_at, updated_at, waiting IS NOT NULL OR (place AND token IS NULL) AS due
+FROM task
+WHERE installation = $1 AND id = $2;
+
+-- name: stop_all
+-- The first step of an uninstall: whoever still runs one of these can commit nothing more.
+UPDATE task SET token = NULL, job = NULL, place = false, waiting = NULL, generation = generation + 1,
+    next_run_at = NULL, running_since = NULL, status = 'STOPPED'
+WHERE installation = $1;

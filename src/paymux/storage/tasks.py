@@ -1,0 +1,139 @@
+"""Task rows and the bookkeeping of runs."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from paymux.domain.task import Restart, Schedule
+from paymux.storage.database import Connection, Database, Row
+from paymux.storage.statements import statements
+
+_SQL = statements("tasks")
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """A task to be scheduled. ``descriptor`` is canonical JSON."""
+
+    id: UUID
+    descriptor: str
+    schedule: Schedule
+    restart: Restart
+
+
+class Job(msgspec.Struct, frozen=True):
+    """What the engine is asked to deliver: this generation of this task, after this delay."""
+
+    task: UUID
+    generation: int
+    delay: timedelta = timedelta(0)
+
+
+class Begun(msgspec.Struct, frozen=True):
+    """A run that this worker holds. ``revision`` is that of the installation's config."""
+
+    task: UUID
+    token: int
+    installation: int
+    revision: int
+    descriptor: str
+    state: str | None
+    attempts: int
+
+
+class Ending(msgspec.Struct, frozen=True):
+    """How a run ended, for its row. ``outcome``: SUCCEEDED, FAILED, STOPPED or RETURNED."""
+
+    outcome: str
+    error: str | None = None
+    retry: timedelta | None = None
+
+
+class Finished(msgspec.Struct, frozen=True):
+    """What follows a run: jobs for the engine, and perhaps the next run under the same job."""
+
+    lost: bool
+    jobs: list[Job]
+    next: Begun | None
+
+
+async def schedule(db: Connection, installation: int, plans: Sequence[Plan]) -> list[Job]:
+    """Schedule tasks of one installation; hand the jobs to the engine in the same transaction.
+
+    Raises:
+        DatabaseError: with code INSTALLATION_GONE when the installation is being removed.
+    """
+    rows = await db.fetch(
+        _SQL["schedule_tasks"],
+        installation,
+        [plan.id for plan in plans],
+        [plan.descriptor for plan in plans],
+        [plan.schedule.when for plan in plans],
+        [plan.schedule.duration if plan.schedule.when == "EVERY" else None for plan in plans],
+        [plan.schedule.duration if plan.schedule.when == "AFTER" else None for plan in plans],
+        [plan.schedule.instant for plan in plans],
+        [plan.restart for plan in plans],
+    )
+    return [_job(row) for row in rows]
+
+
+async def begin(db: Database | Connection, job: int, task: UUID, generation: int) -> Begun | None:
+    """Start the run that a job stands for, or nothing."""
+    row = await db.fetchrow(_SQL["begin_run"], job, task, generation)
+    return _begun(row) if row else None
+
+
+async def finish(
+    db: Connection, run: Begun, ending: Ending, counts: list[int], *, take_next: bool
+) -> Finished:
+    """End a run; hand the jobs to the engine in the same transaction."""
+    rows = await db.fetch(
+        _SQL["finish_run"], run.installation, run.task, run.token, ending.outcome, ending.error,
+        ending.retry, counts, take_next,
+    )  # fmt: skip
+    by = {what: [row for row in rows if row["what"] == what] for what in ("LOST", "JOB", "RUN")}
+    return Finished(
+        bool(by["LOST"]), [_job(row) for row in by["JOB"]], _begun(by["RUN"][0]) if by["RUN"] else None
+    )
+
+
+async def neglected(db: Database) -> list[Row]:
+    """Tasks that should be in somebody's hands: id, generation, job, token."""
+    return await db.fetch(_SQL["neglected_tasks"])
+
+
+async def recover(db: Connection, task: UUID, generation: int) -> list[Job]:
+    """Put a task that nobody works on any more back in line."""
+    return [_job(row) for row in await db.fetch(_SQL["recover_task"], task, generation)]
+
+
+async def progress(db: Database, task: UUID) -> Row | None:
+    """Generation, status and error."""
+    return await db.fetchrow(_SQL["progress"], task)
+
+
+async def listed(
+    db: Database, installation: int, after: tuple[datetime, UUID] | None, limit: int
+) -> list[Row]:
+    """Tasks of an installation, newest first."""
+    return await db.fetch(_SQL["list"], installation, *(after or (None, None)), limit)
+
+
+async def get(db: Database, installation: int, task: UUID) -> Row | None:
+    """One task."""
+    return await db.fetchrow(_SQL["get"], installation, task)
+
+
+async def stop_all(db: Connection, installation: int) -> None:
+    """Take every task of an installation out of everybody's hands."""
+    await db.execute(_SQL["stop_all"], installation)
+
+
+def _job(row: Any) -> Job:
+    return Job(row["task"], row["generation"], row["delay"])
+
+
+def _begun(row: Any) -> Begun:
+    return Begun(*(row[field] for field in Begun.__struct_fields__))

@@ -11,7 +11,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 PREFIX = "PAYMUX_"
 
 
-class BadSettings(Exception):  # noqa: N818 - an error is named for what is wrong
+class BadSettings(Exception):
     """The environment holds a setting that cannot be used."""
 
     def __init__(self, problems: Mapping[str, str]) -> None:
@@ -49,7 +49,7 @@ class Settings(BaseSettings):
     port: int = Field(8080, ge=0, le=65_535, description="The port to listen on; 0 takes a free one.")
     encryption_keys: SecretStr | None = Field(
         None,
-        description="Comma-separated base64 of 32 bytes each, current one first; without it, the key file.",
+        description="Comma-separated base64 of 32 bytes each, current one first; absent: the key file.",
     )
     log_format: Annotated[Literal["logfmt", "json"], BeforeValidator(_lower)] = Field(
         "logfmt", description="How log lines are written."

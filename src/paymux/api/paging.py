@@ -13,7 +13,7 @@ from typing import Annotated, Any, TypeVar
 from uuid import UUID
 
 import msgspec
-from litestar.params import Parameter
+from litestar.params import QueryParameter
 
 from paymux.api.errors import InvalidQuery
 
@@ -26,8 +26,8 @@ _MICROSECOND = timedelta(microseconds=1)
 T = TypeVar("T")
 
 # Query parameters of every list, as text: what is wrong with them is said in our own words.
-PageSize = Annotated[str | None, Parameter(query="pageSize")]
-Filter = Annotated[str | None, Parameter(query="query")]
+PageSize = Annotated[str | None, QueryParameter(name="pageSize")]
+Filter = Annotated[str | None, QueryParameter(name="query")]
 
 
 class Place(msgspec.Struct, frozen=True, array_like=True):

@@ -35,9 +35,9 @@ def _version(asked: bool) -> None:  # noqa: FBT001 - typer calls it so
 
 @app.callback()
 def options(
-    version: Annotated[  # noqa: ARG001 - its callback acts on it
+    version: Annotated[
         bool, typer.Option("--version", help="Show the version.", callback=_version, is_eager=True)
-    ] = False,  # noqa: FBT002 - an option
+    ] = False,
 ) -> None:
     """Connects payment providers and banks to one record of money."""
 

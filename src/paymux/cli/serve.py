@@ -33,10 +33,16 @@ class _Server(uvicorn.Server):
 
 def serve(
     host: Annotated[str | None, typer.Option(help="Address to listen on.  [default: 127.0.0.1]")] = None,
-    port: Annotated[int | None, typer.Option(min=0, max=65535, help="Port; 0 takes a free one.  [default: 8080]")] = None,
-    data_dir: Annotated[Path | None, typer.Option(help="Where the embedded database lives.  [default: ./paymux-data]")] = None,
-    no_worker: Annotated[bool, typer.Option("--no-worker", help="Only answer requests; run no tasks.")] = False,
-) -> None:  # fmt: skip
+    port: Annotated[
+        int | None, typer.Option(min=0, max=65535, help="Port; 0 takes a free one.  [default: 8080]")
+    ] = None,
+    data_dir: Annotated[
+        Path | None, typer.Option(help="Where the embedded database lives.  [default: ./paymux-data]")
+    ] = None,
+    no_worker: Annotated[
+        bool, typer.Option("--no-worker", help="Only answer requests; run no tasks.")
+    ] = False,
+) -> None:
     """Serve the API, run tasks and tell events, on an embedded PostgreSQL or on PAYMUX_DATABASE_URL."""
     given = {"host": host, "port": port, "data_dir": data_dir}
     chosen = settings.read().model_copy(update={k: v for k, v in given.items() if v is not None})
@@ -55,7 +61,7 @@ async def _serve(chosen: settings.Settings, ground: bootstrap.Ground, *, worker:
         serving = asyncio.create_task(server.serve())
         stopped = asyncio.create_task(stop.wait())
         try:
-            while not server.started and not serving.done():
+            while not server.started and not serving.done():  # noqa: ASYNC110 - uvicorn has no event for it
                 await asyncio.sleep(0.01)
             if server.started:
                 _greet(server, chosen)

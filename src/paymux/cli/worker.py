@@ -10,7 +10,10 @@ def worker() -> None:
     """Run tasks. Any number of workers, on any machines, share the work of one database."""
     chosen = settings.read()
     if chosen.database_url is None:
-        typer.echo("paymux: a worker of its own needs PAYMUX_DATABASE_URL; the embedded database has one in serve.", err=True)  # fmt: skip
+        typer.echo(
+            "paymux: a worker of its own needs PAYMUX_DATABASE_URL; beside the embedded database, serve is one.",
+            err=True,
+        )
         raise typer.Exit(1)
     with bootstrap.ground(chosen) as ground:
         run(_work(chosen, ground))

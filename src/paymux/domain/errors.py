@@ -1,4 +1,4 @@
-# ruff: noqa: N818  # an error is named for the rule that was broken
+# an error is named for the rule that was broken
 """What can be wrong with a value, whoever gave it to us.
 
 DomainError

@@ -1,4 +1,3 @@
-# ruff: noqa: N818  # an error is named for its remedy
 """What a connector may raise, sorted by what the runtime should do about it.
 
 ConnectorError

@@ -40,9 +40,9 @@ _SESSION = {
 }
 
 
-class _Connection(asyncpg.Connection):  # type: ignore[type-arg]  # generic in its stubs only
+class _Connection(asyncpg.Connection):
     def get_reset_query(self) -> str:
-        """Skip the reset between two users of a connection: ours leave nothing behind, and it doubles a small read."""
+        """Skip the reset between two users: ours leave nothing behind, and it doubles a small read."""
         return ""
 
 

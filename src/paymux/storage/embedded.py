@@ -74,14 +74,14 @@ class EmbeddedError(Exception):
     """The embedded PostgreSQL cannot be used."""
 
 
-class EmbeddedUnavailable(EmbeddedError):  # noqa: N818  named for what is wrong, as every error here
+class EmbeddedUnavailable(EmbeddedError):
     """No PostgreSQL is packaged for this platform."""
 
     def __init__(self) -> None:
         super().__init__(f"{self.__doc__} Set PAYMUX_DATABASE_URL to a PostgreSQL server of your own.")
 
 
-class DataDirectoryInUse(EmbeddedError):  # noqa: N818  as above
+class DataDirectoryInUse(EmbeddedError):
     """Another process uses this data directory."""
 
     def __init__(self, directory: Path, pid: str) -> None:
@@ -91,7 +91,7 @@ class DataDirectoryInUse(EmbeddedError):  # noqa: N818  as above
         )
 
 
-class WrongVersion(EmbeddedError):  # noqa: N818  as above
+class WrongVersion(EmbeddedError):
     """The data was written by another major version of PostgreSQL."""
 
     def __init__(self, cluster: Path, found: str, ours: str) -> None:
@@ -102,7 +102,7 @@ class WrongVersion(EmbeddedError):  # noqa: N818  as above
         )
 
 
-class StartFailed(EmbeddedError):  # noqa: N818  as above
+class StartFailed(EmbeddedError):
     """The embedded PostgreSQL did not start."""
 
     def __init__(self, reason: object, directory: Path, last_words: str = "") -> None:

@@ -29,8 +29,10 @@ async def listed(
     """Payments after (or before) one, newest first: a list of rows each, one a report, newest first."""
     rows = await db.fetch(
         _SQL["list_previous" if backwards else "list_next"],
-        *(at or (None, None)), where.installation, where.reference, where.status, where.type, where.asset, limit,
-    )  # fmt: skip
+        *(at or (None, None)),
+        *(where.installation, where.reference, where.status, where.type, where.asset),
+        limit,
+    )
     return [list(group) for _, group in groupby(rows, key=itemgetter("key"))]
 
 

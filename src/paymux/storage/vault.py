@@ -1,4 +1,3 @@
-# ruff: noqa: N818  # an error is named for what the operator must do about it
 """The vault: secrets as they are stored, and the keys that open them.
 
 VaultError

@@ -1,0 +1,82 @@
+"""What all tests share: one PostgreSQL for the session, and a fresh database for each test that asks."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import asyncpg
+import pytest
+from hypothesis import HealthCheck, settings
+
+from paymux.bootstrap import Ground, migrated
+from paymux.domain.mask import Mask
+from paymux.storage.database import Database
+from paymux.storage.embedded import EmbeddedPostgres
+
+ROOT = Path(__file__).parents[1]
+KEY = bytes(range(32))
+
+# Timings are the machine's, not the property's.
+settings.register_profile("paymux", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("paymux")
+
+_TEMPLATE = "paymux_template"
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of reference material beside the checkout."""
+    folder = ROOT.parent / "shared"
+    if not folder.exists():
+        pytest.skip("the reference material is not beside this checkout")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def server_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A PostgreSQL server with a migrated template; PAYMUX_TEST_DATABASE_URL names another one."""
+    given = os.environ.get("PAYMUX_TEST_DATABASE_URL")
+    if given:
+        asyncio.run(_make_template(given))
+        yield given
+        return
+    with EmbeddedPostgres(tmp_path_factory.mktemp("pg")) as url:
+        asyncio.run(_make_template(url))
+        yield url
+
+
+@pytest.fixture
+async def database_url(server_url: str) -> AsyncIterator[str]:
+    """A migrated database of the test's own."""
+    name = f"test_{uuid4().hex}"
+    admin = await asyncpg.connect(server_url)
+    try:
+        await admin.execute(f'CREATE DATABASE "{name}" TEMPLATE {_TEMPLATE}')
+        yield named(server_url, name)
+        await admin.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+    finally:
+        await admin.close()
+
+
+@pytest.fixture
+async def database(database_url: str) -> AsyncIterator[Database]:
+    """A pool on a database of the test's own."""
+    opened = await Database.open(database_url, size=8)
+    yield opened
+    await opened.close()
+
+
+def named(url: str, database: str) -> str:
+    """The same server, another database."""
+    head, _, query = url.partition("?")
+    return f"{head.rpartition('/')[0]}/{database}" + (f"?{query}" if query else "")
+
+
+async def _make_template(url: str) -> None:
+    admin = await asyncpg.connect(url)
+    await admin.execute(f"DROP DATABASE IF EXISTS {_TEMPLATE} WITH (FORCE)")
+    await admin.execute(f"CREATE DATABASE {_TEMPLATE}")
+    await admin.close()
+    await migrated(Ground(named(url, _TEMPLATE), [KEY], Mask(), alone=False))

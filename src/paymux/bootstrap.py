@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from datetime import timedelta
 from typing import Any
+from urllib.parse import urlsplit
 
 import msgspec
 import structlog
@@ -27,6 +28,7 @@ from paymux.services.installing import Installing
 from paymux.settings import Settings
 from paymux.storage.database import Database
 from paymux.storage.embedded import EmbeddedPostgres
+from paymux.storage.installations import any_sealed
 from paymux.storage.schema import migrate
 from paymux.storage.vault import BadKeys, Vault, key_file, parse_keys
 
@@ -59,7 +61,9 @@ def ground(settings: Settings) -> Iterator[Ground]:
                 "Set PAYMUX_ENCRYPTION_KEYS when PAYMUX_DATABASE_URL is set: every process on one database"
                 " needs the same keys. Make one with: openssl rand -base64 32"
             )
-        yield Ground(settings.database_url.get_secret_value(), parse_keys(given), mask, alone=False)
+        url = settings.database_url.get_secret_value()
+        mask.add({password} if (password := urlsplit(url).password) else ())
+        yield Ground(url, parse_keys(given), mask, alone=False)
         return
     server = EmbeddedPostgres(settings.data_dir)
     with server as url:
@@ -68,7 +72,13 @@ def ground(settings: Settings) -> Iterator[Ground]:
             log.warning(
                 "Let the database's account pass through a directory (chmod o+x)", directory=str(directory)
             )
-        keys = parse_keys(given) if given else key_file(settings.data_dir / "encryption-keys", create=True)
+        mask.add({password} if (password := urlsplit(url).password) else ())
+        if given is not None:
+            keys = parse_keys(given)
+        else:
+            # A new key where configs are sealed already would only hide that the old one is gone.
+            new = not asyncio.run(any_sealed(url))
+            keys = key_file(settings.data_dir / "encryption-keys", create=new)
         yield Ground(url, keys, mask, alone=True)
 
 

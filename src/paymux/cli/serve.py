@@ -2,6 +2,9 @@
 
 import asyncio
 import contextlib
+import ipaddress
+import os
+import socket
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +18,8 @@ from paymux.cli.running import run, stop_signal
 
 # Clients that hold on to a connection after that long are cut off at shutdown.
 _CLOSING = 5
+# Connections that wait to be accepted.
+_BACKLOG = 2048
 
 _TRY = """\
 Try next:
@@ -46,25 +51,51 @@ def serve(
     """Serve the API, run tasks and tell events, on an embedded PostgreSQL or on PAYMUX_DATABASE_URL."""
     given = {"host": host, "port": port, "data_dir": data_dir}
     chosen = settings.read().model_copy(update={k: v for k, v in given.items() if v is not None})
-    with bootstrap.ground(chosen) as ground:
-        run(_serve(chosen, ground, worker=not no_worker))
+    # Before anything is started: an address in use is the commonest mistake.
+    with _listen(chosen.host, chosen.port) as listener, bootstrap.ground(chosen) as ground:
+        run(_serve(chosen, ground, listener, worker=not no_worker))
 
 
-async def _serve(chosen: settings.Settings, ground: bootstrap.Ground, *, worker: bool) -> None:
+def _listen(host: str, port: int) -> socket.socket:
+    try:
+        ((family, _, _, _, address), *_) = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        listener = socket.create_server(address[:2], family=family, backlog=_BACKLOG)
+    except OSError as error:
+        typer.echo(
+            f"paymux: cannot listen on {host}:{port}: {os.strerror(error.errno or 0)}. Choose another --port.",
+            err=True,
+        )
+        raise typer.Exit(1) from None
+    if not ipaddress.ip_address(address[0]).is_loopback:
+        typer.echo(
+            f"paymux: WARNING: listening on {host} without authentication: whoever reaches this address can"
+            " read and change everything. Put a proxy that authenticates in front, or listen on 127.0.0.1.",
+            err=True,
+        )
+    return listener
+
+
+async def _serve(
+    chosen: settings.Settings, ground: bootstrap.Ground, listener: socket.socket, *, worker: bool
+) -> None:
     stop = stop_signal()
     async with bootstrap.service(chosen, ground, worker=worker) as service:
         config = uvicorn.Config(
-            service.app, host=chosen.host, port=chosen.port, log_config=None, access_log=False,
-            lifespan="off", server_header=False, timeout_graceful_shutdown=_CLOSING,
-        )  # fmt: skip
+            service.app,
+            log_config=None,
+            access_log=False,
+            lifespan="off",
+            server_header=False,
+            timeout_graceful_shutdown=_CLOSING,
+        )
         server = _Server(config)
-        serving = asyncio.create_task(server.serve())
+        serving = asyncio.create_task(server.serve([listener]))
         stopped = asyncio.create_task(stop.wait())
         try:
             while not server.started and not serving.done():  # noqa: ASYNC110 - uvicorn has no event for it
                 await asyncio.sleep(0.01)
             if server.started:
-                _greet(server, chosen)
+                _greet(chosen.host, listener.getsockname()[1])
             await asyncio.wait({serving, stopped}, return_when=asyncio.FIRST_COMPLETED)
         finally:
             server.should_exit = True
@@ -72,10 +103,8 @@ async def _serve(chosen: settings.Settings, ground: bootstrap.Ground, *, worker:
             await serving
 
 
-def _greet(server: uvicorn.Server, chosen: settings.Settings) -> None:
-    port = server.servers[0].sockets[0].getsockname()[1]
-    host = f"[{chosen.host}]" if ":" in chosen.host else chosen.host
-    url = f"http://{host}:{port}"
+def _greet(host: str, port: int) -> None:
+    url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
     typer.echo(f"paymux is ready at {url}")
     typer.echo(_TRY.format(url=url))
     sys.stdout.flush()

@@ -11,7 +11,7 @@ def worker() -> None:
     chosen = settings.read()
     if chosen.database_url is None:
         typer.echo(
-            "paymux: a worker of its own needs PAYMUX_DATABASE_URL; beside the embedded database, serve is one.",
+            "paymux: a worker needs PAYMUX_DATABASE_URL; on the embedded database, serve is the worker.",
             err=True,
         )
         raise typer.Exit(1)

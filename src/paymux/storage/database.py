@@ -30,6 +30,9 @@ SUPERSEDED = "PX002"
 DatabaseError = asyncpg.PostgresError
 UniqueViolation = asyncpg.UniqueViolationError
 
+# Seconds; a server that takes longer to answer is not there.
+_CONNECT = 10
+
 _SESSION = {
     "application_name": "paymux",
     "search_path": "paymux,paymux_code,public",
@@ -38,6 +41,11 @@ _SESSION = {
     # A run that loses its worker must not hold locks for ever.
     "idle_in_transaction_session_timeout": "60s",
 }
+
+
+async def connect(url: str) -> Connection:
+    """One connection outside of any pool; the caller closes it."""
+    return await asyncpg.connect(url, server_settings=_SESSION, timeout=_CONNECT)
 
 
 class _Connection(asyncpg.Connection):
@@ -67,7 +75,7 @@ class Database:
             connection_class=_Connection,
             server_settings=_SESSION | settings,
             init=_teach_numbers,
-            timeout=10,
+            timeout=_CONNECT,
         )
         return cls(pool, url)
 

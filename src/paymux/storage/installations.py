@@ -2,13 +2,22 @@
 
 from uuid import UUID
 
-from paymux.storage.database import Connection, Database, Row, affected
+from paymux.storage.database import Connection, Database, Row, affected, connect
 from paymux.storage.statements import statements
 
 _SQL = statements("installations")
 
 # Rows a batch: some tens of milliseconds.
 BATCH = 5000
+
+
+async def any_sealed(url: str) -> bool:
+    """Whether this database holds configs, which only the keys they were sealed with can open."""
+    db = await connect(url)
+    try:
+        return bool(await db.fetchval(_SQL["migrated"]) and await db.fetchval(_SQL["any"]))
+    finally:
+        await db.close()
 
 
 async def insert(

@@ -136,7 +136,11 @@ def key_file(path: Path, *, create: bool = False) -> list[bytes]:
             mode = os.fstat(file.fileno()).st_mode
             content = file.read(KEY_FILE_BYTES_MAX)
     except FileNotFoundError:
-        raise BadKeys(f"There is no key file {path}. Restore it from a backup.") from None
+        raise BadKeys(
+            f"The key file {path} is gone; without it the stored secrets cannot be read. Restore it from a"
+            " backup, or put the key into PAYMUX_ENCRYPTION_KEYS. If it is lost for good, connectors must be"
+            " configured anew: set a new key there, then uninstall and install them."
+        ) from None
     except OSError as error:
         raise BadKeys(f"The key file {path} cannot be read: {error.strerror}.") from None
     if mode & 0o077:

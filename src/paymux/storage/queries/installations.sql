@@ -1,5 +1,12 @@
 -- Installations: connectors installed with a config.
 
+-- name: migrated
+-- Before the first migration there is no such table.
+SELECT to_regclass('paymux.installation') IS NOT NULL;
+
+-- name: any
+SELECT EXISTS (SELECT FROM paymux.installation);
+
 -- name: insert
 INSERT INTO installation (uuid, provider, name, config, max_tasks, status)
 VALUES ($1, $2, $3, $4, $5, 'INSTALLING')

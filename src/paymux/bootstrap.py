@@ -103,12 +103,17 @@ class Service(msgspec.Struct, frozen=True):
 
 
 @asynccontextmanager
-async def service(settings: Settings, ground: Ground, *, worker: bool) -> AsyncIterator[Service]:
-    """Run workers and relay in the background; stop them in good order at the end."""
+async def service(
+    settings: Settings, ground: Ground, *, worker: bool, registry: Registry | None = None
+) -> AsyncIterator[Service]:
+    """Run workers and relay in the background; stop them in good order at the end.
+
+    ``registry`` is of the connectors there are, unless told otherwise.
+    """
     log = structlog.get_logger().bind(component="connector-manager")
     for name in await migrated(ground):
         log.info("Database migrated", migration=name)
-    registry = Registry()
+    registry = registry or Registry()
     for where, why in registry.broken.items():
         log.error("Connector could not be loaded", connector=where, error=why)
 

@@ -24,6 +24,7 @@ def application(parts: Parts) -> App:
         [*system.HANDLERS, *connectors.HANDLERS, *tasks.HANDLERS, *payments.HANDLERS],
         dependencies={"parts": Provide(lambda: parts, sync_to_thread=False, use_cache=True)},
         exception_handlers={Exception: handle},
+        request_max_body_size=parts.max_body_bytes,
         openapi_config=None,
         logging_config=None,
     )

@@ -9,6 +9,7 @@ from typing import Any
 import structlog
 from litestar import Request, Response
 from litestar.exceptions import HTTPException, MethodNotAllowedException, NotFoundException
+from litestar.exceptions.http_exceptions import RequestEntityTooLarge
 
 from paymux.domain.errors import DomainError, InvalidId
 from paymux.runtime.installations import InstallationGone
@@ -25,15 +26,11 @@ MISSING_OR_INVALID_BODY = "MISSING_OR_INVALID_BODY"
 CONFLICT = "CONFLICT"
 NOT_FOUND = "NOT_FOUND"
 
-_BAD_REQUEST, _NOT_FOUND, _TOO_LARGE, _INTERNAL, _UNAVAILABLE = 400, 404, 413, 500, 503
+_BAD_REQUEST, _NOT_FOUND, _INTERNAL, _UNAVAILABLE = 400, 404, 500, 503
 
 
 class InvalidBody(ValueError):
     """The body must be a JSON object."""
-
-
-class BodyTooLarge(ValueError):
-    """The body is larger than this service takes (PAYMUX_MAX_BODY_BYTES)."""
 
 
 class InvalidQuery(ValueError):
@@ -46,7 +43,6 @@ class NoSuchThing(LookupError):
 
 _CLIENT: list[tuple[type[Exception], int, str]] = [
     (InvalidBody, _BAD_REQUEST, MISSING_OR_INVALID_BODY),
-    (BodyTooLarge, _TOO_LARGE, MISSING_OR_INVALID_BODY),
     (InvalidId, _BAD_REQUEST, INVALID_ID),
     (Ambiguous, _BAD_REQUEST, INVALID_ID),
     (NameTaken, _BAD_REQUEST, CONFLICT),
@@ -78,15 +74,27 @@ def handle(request: "Request[Any, Any, Any]", error: Exception) -> Response[dict
     for kind, status, code in _CLIENT:
         if isinstance(error, kind):
             return answer(status, code, str(error), getattr(error, "fields", None) or None)
-    if isinstance(error, NotFoundException):
-        return answer(_NOT_FOUND, NOT_FOUND, "There is nothing at this path.")
-    if isinstance(error, MethodNotAllowedException):
-        return answer(error.status_code, VALIDATION, f"{request.method} is not possible at this path.")
     if isinstance(error, HTTPException) and error.status_code < _INTERNAL:
-        return answer(error.status_code, VALIDATION, str(error.detail))
+        return _refused(request, error)
     log = structlog.get_logger().bind(component="api", method=request.method, path=request.url.path)
     if isinstance(error, LOST):
         log.error("The database is not available", error=str(error))
         return answer(_UNAVAILABLE, INTERNAL, "The database is not available at the moment. Try again.")
     log.error("Request failed", exc_info=error)
     return answer(_INTERNAL, INTERNAL, "Something went wrong here; the log says what.")
+
+
+def _refused(request: "Request[Any, Any, Any]", error: HTTPException) -> Response[dict[str, Any]]:
+    """Say in our own words what the framework refused before it came to us."""
+    code, message = VALIDATION, str(error.detail)
+    match error:
+        case NotFoundException():
+            code, message = NOT_FOUND, "There is nothing at this path."
+        case MethodNotAllowedException():
+            message = f"{request.method} is not possible at this path."
+        case RequestEntityTooLarge():
+            code = MISSING_OR_INVALID_BODY
+            message = "The body is larger than this service takes (PAYMUX_MAX_BODY_BYTES)."
+    refused = answer(error.status_code, code, message)
+    refused.headers.update(error.headers or {})  # Allow, for one
+    return refused

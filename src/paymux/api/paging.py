@@ -1,7 +1,8 @@
 """Pages of lists: ``pageSize`` and an opaque cursor that remembers the place, not the count.
 
-A cursor holds the last row seen and the list it belongs to, and is signed: a client cannot make one
-up, nor carry one over to another list. It costs the same on page 1 and on page 100,000.
+A cursor holds the last row seen and the list it belongs to, filter and all, and is signed: a client
+needs to send nothing beside it, and can neither make one up nor carry one over to another list. It
+costs the same on page 1 and on page 100,000.
 """
 
 import hashlib
@@ -31,9 +32,10 @@ Filter = Annotated[str | None, QueryParameter(name="query")]
 
 
 class Place(msgspec.Struct, frozen=True, array_like=True):
-    """A place in a list: which list, how many rows a page, the row it stands at, and which way to go."""
+    """A place in a list: which list, filtered how, rows a page, the row it stands at, and which way to go."""
 
     scope: str
+    query: str
     size: int
     at: tuple[int, UUID] | None = None
     backwards: bool = False
@@ -50,22 +52,33 @@ class Cursors:
     def __init__(self, key: bytes) -> None:
         self._key = key
 
-    def place(self, scope: str, page_size: str | None, cursor: str | None) -> Place:
+    def place(self, scope: str, page_size: str | None, cursor: str | None, query: str | None = None) -> Place:
         """Where to read: from the cursor, or from the beginning.
 
         Raises:
-            InvalidQuery: the size is no number, or the cursor is not one of ours for this list.
+            InvalidQuery: the size is no number, or the cursor is not one of ours for this list and filter.
         """
         if cursor:
-            return self._read(scope, cursor)
+            return self._read(scope, query, cursor)
+        query = query or ""
         if page_size is None or page_size == "":
-            return Place(scope, PAGE_SIZE)
+            return Place(scope, query, PAGE_SIZE)
         if not (page_size.isascii() and page_size.isdigit()):
             raise InvalidQuery(f"pageSize: must be a whole number from 1 to {PAGE_SIZE_MAX}")
-        return Place(scope, min(int(page_size[:9]), PAGE_SIZE_MAX) or PAGE_SIZE)
+        return Place(scope, query, min(int(page_size[:9]), PAGE_SIZE_MAX) or PAGE_SIZE)
 
-    def page(self, place: Place, rows: Sequence[T], keys: Sequence[tuple[datetime, UUID]]) -> dict[str, Any]:
-        """The envelope for rows that were read with ``place.size + 1`` as limit, keys beside them."""
+    def page(
+        self,
+        place: Place,
+        rows: Sequence[T],
+        keys: Sequence[tuple[datetime, UUID]],
+        *,
+        forward_only: bool = False,
+    ) -> dict[str, Any]:
+        """The envelope for rows that were read with ``place.size + 1`` as limit, keys beside them.
+
+        ``forward_only`` is for lists that cannot be read backwards: they give out no ``previous``.
+        """
         extra = len(rows) > place.size
         if extra:
             # Backwards, the one too many is the first.
@@ -73,7 +86,7 @@ class Cursors:
         has_next = extra or place.backwards
         has_previous = extra if place.backwards else place.at is not None
         body: dict[str, Any] = {"pageSize": place.size, "hasMore": has_next and bool(rows)}
-        if has_previous and rows:
+        if has_previous and rows and not forward_only:
             body["previous"] = self._write(place, keys[0], backwards=True)
         if has_next and rows:
             body["next"] = self._write(place, keys[-1], backwards=False)
@@ -81,16 +94,16 @@ class Cursors:
 
     def _write(self, place: Place, key: tuple[datetime, UUID], *, backwards: bool) -> str:
         at = ((key[0] - _EPOCH) // _MICROSECOND, UUID(int=key[1].int))
-        content = msgspec.json.encode(Place(place.scope, place.size, at, backwards))
+        content = msgspec.json.encode(Place(place.scope, place.query, place.size, at, backwards))
         return urlsafe_b64encode(self._sign(content) + content).decode().rstrip("=")
 
-    def _read(self, scope: str, text: str) -> Place:
+    def _read(self, scope: str, query: str | None, text: str) -> Place:
         try:
             signed = urlsafe_b64decode(text.encode("ascii") + b"=" * (-len(text) % 4))
             content = signed[_SIGNATURE:]
             if hmac.compare_digest(signed[:_SIGNATURE], self._sign(content)):
                 place = msgspec.json.decode(content, type=Place)
-                if place.scope == scope:
+                if place.scope == scope and query in (None, "", place.query):
                     return place
         except ValueError:
             pass

@@ -4,8 +4,9 @@ from typing import Any
 
 import msgspec
 from litestar import Request
+from litestar.exceptions import InternalServerException
 
-from paymux.api.errors import BodyTooLarge, InvalidBody
+from paymux.api.errors import InvalidBody
 from paymux.api.paging import Cursors
 from paymux.runtime.registry import Registry
 from paymux.services.installing import Installing
@@ -23,20 +24,17 @@ class Parts(msgspec.Struct, frozen=True):
     max_body_bytes: int
 
 
-async def json_object(request: "Request[Any, Any, Any]", parts: Parts) -> dict[str, Any] | None:
-    """The body as an object, however it was sent; None for no body.
+async def json_object(request: "Request[Any, Any, Any]") -> dict[str, Any] | None:
+    """The body as an object, whatever its Content-Type says; None for no body.
 
     Raises:
-        InvalidBody, BodyTooLarge: as they say.
+        InvalidBody: it is something else, or ended early.
+        RequestEntityTooLarge: it is larger than this service takes.
     """
-    chunks = []
-    size = 0
-    async for chunk in request.stream():
-        size += len(chunk)
-        if size > parts.max_body_bytes:
-            raise BodyTooLarge(BodyTooLarge.__doc__)
-        chunks.append(chunk)
-    body = b"".join(chunks)
+    try:
+        body = await request.body()
+    except InternalServerException:  # which says that the client has gone away: nobody's failure here
+        raise InvalidBody(f"{InvalidBody.__doc__} It ended before it was whole.") from None
     if not body.strip():
         return None
     try:

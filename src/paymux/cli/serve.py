@@ -61,14 +61,14 @@ def _listen(host: str, port: int) -> socket.socket:
         ((family, _, _, _, address), *_) = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
         listener = socket.create_server(address[:2], family=family, backlog=_BACKLOG)
     except OSError as error:
+        why = error.strerror if isinstance(error, socket.gaierror) else os.strerror(error.errno or 0)
         typer.echo(
-            f"paymux: cannot listen on {host}:{port}: {os.strerror(error.errno or 0)}. Choose another --port.",
-            err=True,
+            f"paymux: cannot listen on {host}:{port}: {why}. Choose another --host or --port.", err=True
         )
         raise typer.Exit(1) from None
     if not ipaddress.ip_address(address[0]).is_loopback:
         typer.echo(
-            f"paymux: WARNING: listening on {host} without authentication: whoever reaches this address can"
+            f"paymux: WARNING: listening on {host} without authentication: whoever reaches it can"
             " read and change everything. Put a proxy that authenticates in front, or listen on 127.0.0.1.",
             err=True,
         )

@@ -18,7 +18,7 @@ ASK_FIRST_FROM = 50
 ATTEMPTS = 5
 
 
-class Superseded(Exception):  # noqa: N818 - what happened to the run, not a mistake in it
+class Superseded(Exception):
     """Another run took over this task, or it was cancelled; nothing of the page was written."""
 
 
@@ -70,9 +70,8 @@ class Ingester:
         if len(fresh) >= ASK_FIRST_FROM:
             wanted = await pages.fresh_payments(self._database, *hashes(fresh))
             fresh = [fresh[position - 1] for position in wanted]
-        added = changed = 0
-        if fresh or page.accounts or page.balances or page.aside or state is not None or also is not None:
-            added, changed = await self._write(holder, page, columns(fresh), state, also)
+        # Even when nothing is fresh: a run that lost its task must find out.
+        added, changed = await self._write(holder, page, columns(fresh), state, also)
         counts.seen += page.seen
         counts.added += added
         counts.changed += changed

@@ -1,7 +1,7 @@
 """A page: all the records that are committed together, as the columns that the database takes in.
 
 Folding happens here: what a page says twice about one thing is one thing. Of several snapshots of a
-payment the last wins; reports with a time or a name of their own are all kept, the latest in front.
+payment the last wins; reports with a time or a name of their own are all kept.
 """
 
 from collections.abc import Callable, Iterable
@@ -21,7 +21,7 @@ from paymux.ingestion.rows import Row, Unusable, account_row, aside_row, balance
 # More than this in one transaction holds locks too long; a provider's page is rarely above 1,000.
 RECORDS_MAX = 10_000
 # Places in a payment's row.
-_KEY, _FIRST, _HASH, _REPORT, _REPORTED = 0, 7, 15, 16, 18
+_KEY, _HASH, _REPORT = 0, 15, 16
 _NEVER: Final = datetime.min.replace(tzinfo=UTC)
 
 R = TypeVar("R", bound=msgspec.Struct)
@@ -32,7 +32,11 @@ class PageTooLarge(ValueError):
 
 
 class Page:
-    """Rows of each kind, ready to be committed; ``seen`` counts the records they came from."""
+    """Rows of each kind, ready to be committed; ``seen`` counts the records they came from.
+
+    Raises:
+        PageTooLarge: when it holds more than RECORDS_MAX records.
+    """
 
     def __init__(
         self,
@@ -43,35 +47,45 @@ class Page:
         payments: Iterable[Payment | SetAside] = (),
         aside: Iterable[SetAside] = (),
     ) -> None:
-        self.seen = 0
         self._installation = installation
-        self._aside = [aside_row(record) for record in aside]
+        self.aside = [aside_row(record) for record in aside]
+        self.seen = len(self.aside)
         self.accounts = _last(self._rows(accounts, account_row, "account"))
         self.balances = _rounds(self._rows(balances, balance_row, "balance"))
         self.payments = _reports(self._rows(payments, payment_row, "payment"))
-        self.aside = _last(self._aside)
-        if self.seen > RECORDS_MAX:
-            raise PageTooLarge(f"{PageTooLarge.__doc__} This one has {self.seen}.")
 
     def _rows(self, records: Iterable[R | SetAside], make: Callable[[UUID, R], Row], kind: str) -> list[Row]:
         rows = []
         for record in records:
             self.seen += 1
+            if self.seen > RECORDS_MAX:
+                raise PageTooLarge(PageTooLarge.__doc__)
             if isinstance(record, SetAside):
-                self._aside.append(aside_row(record))
+                self.aside.append(aside_row(record))
                 continue
             try:
                 rows.append(make(self._installation, record))
-            except (Unusable, DomainError, UnicodeEncodeError, TypeError, AttributeError) as error:
-                reason = str(error) or type(error).__name__
-                raw = getattr(record, "raw", None) or msgspec.json.encode(repr(record), enc_hook=repr)
-                self._aside.append(aside_row(SetAside(kind=kind, reason=reason, raw=raw)))
+            except Exception as error:  # noqa: BLE001 - whatever is wrong with a record costs only that record
+                known = isinstance(error, Unusable | DomainError)
+                reason = str(error) if known else f"{type(error).__name__}: {error}"
+                self.aside.append(aside_row(SetAside(kind=kind, reason=reason, raw=_raw(record))))
         return rows
+
+
+def _raw(record: Any) -> Any:
+    """What a record was made from or, where it does not say, the record itself."""
+    raw = record.raw if isinstance(record, Account | Payment) else None
+    return raw if isinstance(raw, str | bytes) and raw else record
 
 
 def columns(rows: list[Row]) -> tuple[Any, ...] | None:
     """One tuple a column, or None for no rows."""
     return tuple(zip(*rows, strict=True)) if rows else None
+
+
+def hashes(rows: list[Row]) -> tuple[list[UUID], list[UUID]]:
+    """Keys and content hashes of payment rows, for asking which of them are new."""
+    return [row[_KEY] for row in rows], [row[_HASH] for row in rows]
 
 
 def _last(rows: list[Row]) -> list[Row]:
@@ -91,25 +105,13 @@ def _rounds(rows: list[Row]) -> list[Row]:
 
 
 def _reports(rows: list[Row]) -> list[Row]:
-    """Add ``first_at`` and ``head`` to each row, and put the page's earliest amount on the heads."""
-    if len({row[_KEY] for row in rows}) == len(rows):
-        return [(*row, row[_REPORTED], True) for row in rows]
-    by_key: dict[UUID, dict[UUID | None, Row]] = {}
+    """Keep one row a report: of a payment's snapshots the last, of reports of one name the first."""
+    kept: dict[tuple[UUID, UUID | None], Row] = {}
     for row in rows:
-        by_key.setdefault(row[_KEY], {})[row[_REPORT]] = row
-    out = []
-    for reports in by_key.values():
-        # A report without a time is what the provider says now, so it is the latest.
-        ordered = sorted(
-            reports.values(),
-            key=lambda row: (row[_REPORTED] is None, row[_REPORTED] or _NEVER, row[_REPORT] is None),
-        )
-        head, earliest = ordered[-1], ordered[0]
-        out.extend((*row, row[_REPORTED], False) for row in ordered[:-1])
-        out.append((*head[:_FIRST], earliest[_FIRST], *head[_FIRST + 1 :], earliest[_REPORTED], True))
-    return out
-
-
-def hashes(rows: list[Row]) -> tuple[list[UUID], list[UUID]]:
-    """Keys and content hashes of payment rows, for asking which of them are new."""
-    return [row[_KEY] for row in rows], [row[_HASH] for row in rows]
+        report = row[_KEY], row[_REPORT]
+        if row[_REPORT] is None:
+            kept.pop(report, None)  # in the place of the last, too: reports without a time are in order
+            kept[report] = row
+        else:
+            kept.setdefault(report, row)
+    return list(kept.values())

@@ -4,10 +4,9 @@ A row carries a hash of what the record says. The raw form is not part of it: a 
 its answers anew with every poll has not said anything new about the payment.
 """
 
-from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime
 from hashlib import blake2b
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 from uuid import UUID
 
 import msgspec
@@ -19,22 +18,28 @@ from paymux.domain.ids import row_key
 from paymux.domain.money import Amount, Asset
 from paymux.domain.payment import Payment, PaymentScheme, PaymentStatus, PaymentType
 
-# References come back in identifiers, and those in URLs.
+# All in bytes. References come back in identifiers, and those in URLs.
 REFERENCE_MAX = 2000
 # Names and other short text; longer is not a name but a mapping gone wrong.
 TEXT_MAX = 10_000
+# All keys and values of one record together. What is longer belongs in its raw form.
+METADATA_MAX = 1_000_000
 # One record's raw form. A record beyond this is a page, or a file of another kind.
 RAW_MAX = 4 * 1024 * 1024
 # What is shown of a record that is set aside for its size.
 RAW_KEPT = 10_000
 
+# What Go and .NET write where there is no time. The driver takes it for minus infinity.
+_NO_TIME: Final = datetime.min.replace(tzinfo=UTC)
+# Reports that have no time of their own are told apart by microseconds, and need a few after the last.
+_LAST_SECOND: Final = datetime.max.replace(tzinfo=UTC, microsecond=0)
+
 Row: TypeAlias = tuple[Any, ...]
-_encode = msgspec.json.Encoder().encode
-# Decoded by exact type: a mapper may hand over text where an enumeration belongs.
-_converted: Callable[..., Any] = msgspec.convert
+# Sorted: a provider that shuffles its keys has said nothing new. The hook takes subclasses of text as text.
+_encode = msgspec.json.Encoder(order="sorted", enc_hook=str.__str__).encode
 
 
-class Unusable(Exception):  # noqa: N818 - not an error of the program but a finding about a record
+class Unusable(Exception):
     """The record cannot be stored as it is; the message names the field."""
 
 
@@ -49,27 +54,25 @@ def account_row(installation: UUID, record: Account) -> Row:
     Raises:
         Unusable: the record breaks a rule; the message names the field.
     """
-    kind = _member(record.type, AccountType, "type")
+    _expect(record, Account)
     reference = _reference(record.reference, "reference")
+    kind = _member(record.type, AccountType, "type")
+    name = _text(record.name, "name", TEXT_MAX)
+    asset = _text(record.default_asset, "default_asset", TEXT_MAX)
+    asset = asset and str(Asset.parse(asset))
     created = _instant(record.created_at, "created_at")
-    if record.default_asset:
-        Asset.parse(record.default_asset)
     metadata = _metadata(record.metadata)
-    for text, field in ((record.name, "name"), (record.default_asset, "default_asset")):
-        if len(text) > TEXT_MAX:
-            raise Unusable(f"{field}: longer than {TEXT_MAX} characters")
-    content = _encode((kind, record.name, record.default_asset, created, record.metadata))
-    _no_nul(content, record)
+    hashed = digest(_encode((reference, kind, name, asset, created, metadata)))
     return (
-        row_key(installation, "account", reference), reference, kind, record.name, record.default_asset,
-        created, metadata, raw_text(record.raw), digest(content),
+        row_key(installation, "account", reference), reference, kind, name, asset, created, metadata,
+        raw_text(record.raw), hashed,
     )  # fmt: skip
 
 
 def balance_row(installation: UUID, record: Balance) -> Row:
     """Columns of ``balance_page`` but its rounds. Raises Unusable."""
+    _expect(record, Balance)
     account = _reference(record.account, "account")
-    _no_nul(_encode(account), record)
     amount = _amount(record.amount, "amount")
     return (
         row_key(installation, "account", account), account, str(amount.asset), str(amount.minor),
@@ -78,7 +81,8 @@ def balance_row(installation: UUID, record: Balance) -> Row:
 
 
 def payment_row(installation: UUID, record: Payment) -> Row:
-    """Columns of ``payment_page`` up to ``reported``. Raises Unusable."""
+    """Columns of ``payment_page``, in its order. Raises Unusable."""
+    _expect(record, Payment)
     reference = _reference(record.reference, "reference")
     kind = _member(record.type, PaymentType, "type")
     status = _member(record.status, PaymentStatus, "status")
@@ -91,63 +95,103 @@ def payment_row(installation: UUID, record: Payment) -> Row:
         if initial.asset != amount.asset:
             raise Unusable(f"initial_amount: in {initial.asset}, while amount is in {asset}")
         first = str(initial.minor)
-    source, destination = record.source, record.destination
-    if source is not None:
-        source = _reference(source, "source")
-    if destination is not None:
-        destination = _reference(destination, "destination")
+    source = None if record.source is None else _reference(record.source, "source")
+    destination = None if record.destination is None else _reference(record.destination, "destination")
+    named = None if record.report is None else _reference(record.report, "report")
     created = _instant(record.created_at, "created_at")
     reported = _instant(record.reported_at, "reported_at")
+    metadata = _metadata(record.metadata)
     content = _encode(
-        (reference, kind, status, scheme, asset, minor, first, source, destination, created, record.metadata,
-         record.report, reported)
+        (reference, kind, status, scheme, asset, minor, first, source, destination, created, metadata,
+         named, reported)
     )  # fmt: skip
-    _no_nul(content, record)
     hashed = digest(content)
     report = None
-    if record.report is not None:
-        report = digest(b"named" + record.report.encode())
+    if named is not None:
+        report = digest(b"named" + named.encode())
     elif reported is not None:
         report = hashed
     return (
         row_key(installation, "payment", reference), reference, kind, status, scheme, asset, minor, first,
         source and row_key(installation, "account", source), source,
         destination and row_key(installation, "account", destination), destination,
-        created, _metadata(record.metadata), raw_text(record.raw), hashed, report, record.report, reported,
+        created, metadata, raw_text(record.raw), hashed, report, named, reported,
     )  # fmt: skip
 
 
 def aside_row(record: SetAside) -> Row:
     """Columns of ``aside_page``; always possible."""
-    raw = record.raw
-    if raw is not None and len(raw) > RAW_KEPT:
+    kind, reason = storable(record.kind), storable(record.reason)[:TEXT_MAX]
+    raw = record.raw if record.raw is None else storable(record.raw)
+    if raw is not None and len(raw) > RAW_MAX:
         raw = raw[:RAW_KEPT]
-    text = storable(raw) if raw is not None else None
-    reason = storable(record.reason)[:TEXT_MAX]
-    return digest(_encode((record.kind, reason, text))), storable(record.kind), reason, text
+    return digest(_encode((kind, reason, raw))), kind, reason, raw
 
 
-def storable(text: str | bytes) -> str:
-    """Text that PostgreSQL can hold: what it cannot is shown escaped."""
-    if isinstance(text, bytes):
-        text = text.decode("utf-8", "backslashreplace")
-    return text.encode("utf-8", "backslashreplace").decode().replace("\0", "\\u0000")
+def storable(value: object) -> str:
+    """Text that PostgreSQL can hold: what it cannot is escaped; what is no text becomes JSON, or its repr."""
+    if isinstance(value, bytes | bytearray | memoryview):
+        text = bytes(value).decode("utf-8", "backslashreplace")
+    else:
+        text = value if isinstance(value, str) else _described(value)
+    if not text.isascii():
+        text = text.encode("utf-8", "backslashreplace").decode()
+    return text.replace("\0", "\\u0000")
 
 
-def raw_text(raw: str | bytes | None) -> str | None:
-    """A record's raw form as text. Raises Unusable when it is beyond RAW_MAX."""
+def raw_text(raw: Any) -> str | None:
+    """A record's raw form: compact when it is JSON, digits and order of keys kept.
+
+    Raises:
+        Unusable: it is larger than RAW_MAX, or neither text nor bytes.
+    """
     if raw is None:
         return None
+    if not isinstance(raw, str | bytes):
+        raise Unusable(f"raw: must be text or bytes, got {type(raw).__name__}")
     if len(raw) > RAW_MAX:
         raise Unusable(f"raw: larger than {RAW_MAX} bytes")
-    return storable(raw)
+    try:
+        return storable(msgspec.json.format(raw, indent=-1))
+    except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
+        return storable(raw)
+
+
+def _described(value: object) -> str:
+    for describe in (_json, repr):
+        try:
+            return describe(value)
+        except Exception:  # noqa: BLE001, S112 - a stranger's object may raise anything; the next way is plainer
+            continue
+    return f"<{type(value).__name__}>"
+
+
+def _json(value: object) -> str:
+    return msgspec.json.encode(value, enc_hook=repr).decode()
+
+
+def _expect(record: object, kind: type) -> None:
+    if not isinstance(record, kind):
+        raise Unusable(f"must be a record of class {kind.__name__}, got {type(record).__name__}")
 
 
 def _reference(value: Any, field: str) -> str:
-    if not isinstance(value, str) or not value:
-        raise Unusable(f"{field}: must be text that is not empty")
-    if len(value) > REFERENCE_MAX:
-        raise Unusable(f"{field}: longer than {REFERENCE_MAX} characters")
+    if value == "":
+        raise Unusable(f"{field}: must not be empty")
+    return _text(value, field, REFERENCE_MAX)
+
+
+def _text(value: Any, field: str, limit: int) -> str:
+    if not isinstance(value, str):
+        raise Unusable(f"{field}: must be text, got {type(value).__name__}")
+    if "\0" in value:
+        raise Unusable(f"{field}: holds a NUL character, which no database text can")
+    try:
+        size = len(value) if value.isascii() else len(value.encode())
+    except UnicodeEncodeError:
+        raise Unusable(f"{field}: holds half of a surrogate pair, which is no text") from None
+    if size > limit:
+        raise Unusable(f"{field}: longer than {limit} bytes")
     return value
 
 
@@ -157,7 +201,7 @@ def _member(value: Any, kind: Any, field: str) -> Any:
     try:
         return kind(value)
     except ValueError:
-        raise Unusable(f"{field}: {str(value)[:100]!r} is none of {', '.join(kind)}") from None
+        raise Unusable(f"{field}: {storable(value)[:100]!r} is none of {', '.join(kind)}") from None
 
 
 def _amount(value: Any, field: str) -> Amount:
@@ -167,27 +211,27 @@ def _amount(value: Any, field: str) -> Amount:
 
 
 def _instant(value: Any, field: str) -> datetime | None:
-    if value is None or (isinstance(value, datetime) and value.tzinfo is not None):
-        return value
-    raise Unusable(f"{field}: must be a time with its zone, got {str(value)[:100]!r}")
+    if value is None:
+        return None
+    if not isinstance(value, datetime) or value.utcoffset() is None:
+        raise Unusable(f"{field}: must be a time with its zone, got {storable(value)[:100]!r}")
+    if type(value) is not datetime or value.tzinfo is not UTC:
+        try:
+            utc = value.astimezone(UTC)
+        except OverflowError:
+            raise Unusable(f"{field}: in UTC outside the years 1 to 9999") from None
+        value = datetime.combine(utc.date(), utc.time(), UTC)  # of the exact class, whatever it was before
+    if value > _LAST_SECOND:
+        return _LAST_SECOND
+    return None if value == _NO_TIME else value
 
 
 def _metadata(value: Any) -> str | None:
-    if not value:
+    if value is None or value == {}:
         return None
     if not isinstance(value, dict) or not all(
         isinstance(key, str) and isinstance(text, str) for key, text in value.items()
     ):
         raise Unusable("metadata: must be text by text")
+    _text("".join((*value, *value.values())), "metadata", METADATA_MAX)
     return _encode(value).decode()
-
-
-def _no_nul(content: bytes, record: msgspec.Struct) -> None:
-    # JSON writes a NUL as \u0000; so does text that spells it out, hence the second, slow look.
-    if b"\\u0000" not in content:
-        return
-    for field in record.__struct_fields__:
-        value = getattr(record, field)
-        texts = [*value.keys(), *value.values()] if isinstance(value, dict) else [value]
-        if field != "raw" and any(isinstance(text, str) and "\0" in text for text in texts):
-            raise Unusable(f"{field}: holds a NUL character, which no text here can hold")

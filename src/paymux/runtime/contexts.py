@@ -7,6 +7,8 @@ reached through it.
 import asyncio
 from collections.abc import Awaitable, Coroutine, Iterable
 from datetime import UTC, datetime
+from functools import partial
+from threading import get_ident
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -21,6 +23,7 @@ from paymux.domain.task import Restart, Schedule
 from paymux.ingestion.ingester import Counts, Holder, Ingester
 from paymux.ingestion.page import Page
 from paymux.runtime.installations import Installation
+from paymux.runtime.patience import patiently
 from paymux.runtime.scheduling import Planner
 from paymux.sdk import Logger
 
@@ -57,8 +60,11 @@ class InstallationContext:
         return datetime.now(UTC)
 
     async def schedule(
-        self, descriptor: object, schedule: Schedule = Schedule.now(), restart: Restart = Restart.IF_NOT_ACTIVE  # noqa: B008 - both are frozen
-    ) -> None:  # fmt: skip
+        self,
+        descriptor: object,
+        schedule: Schedule = Schedule.now(),  # noqa: B008 - it is frozen
+        restart: Restart = Restart.IF_NOT_ACTIVE,
+    ) -> None:
         """Schedule a task."""
         await self._planner.schedule(descriptor, schedule, restart)
 
@@ -101,20 +107,25 @@ class RunContext(InstallationContext):
     ) -> None:
         """Commit one page."""
         page = Page(self._holder.uuid, accounts=accounts, balances=balances, payments=payments)
-        encoded = None
-        if state is not None:
-            encoded = msgspec.json.encode(state).decode()
-            if len(encoded) > STATE_MAX:
-                raise StateTooLarge(StateTooLarge.__doc__)
-        await self.commit(page, encoded)
-        self._state = encoded or self._state
+        if state is None:
+            await self.commit(page)
+            return
+        encoded = msgspec.json.encode(state)
+        if len(encoded) > STATE_MAX:
+            raise StateTooLarge(StateTooLarge.__doc__)
+        await self.commit(page, encoded.decode())
 
     async def commit(self, page: Page, state: str | None = None) -> None:
         """Commit a page with whatever the run has scheduled so far."""
-        also = self._planner.write if self._planner.waiting else None
-        await self._ingester.commit(self._holder, page, self.counts, state=state, also=also)
-        if also is not None:
-            self._planner.written()
+        plans = self._planner.waiting
+
+        async def commit() -> None:
+            also = partial(self._planner.write, plans=plans) if plans else None
+            await self._ingester.commit(self._holder, page, self.counts, state=state, also=also)
+
+        await patiently(commit)
+        self._planner.written(plans)
+        self._state = state or self._state
 
 
 class ThreadContext:
@@ -125,8 +136,10 @@ class ThreadContext:
     """
 
     def __init__(self, inner: RunContext, loop: asyncio.AbstractEventLoop) -> None:
+        """Make it on the loop's own thread."""
         self._inner = inner
         self._loop = loop
+        self._loop_thread = get_ident()
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._inner, name)
@@ -140,6 +153,8 @@ class ThreadContext:
         return self._now(self._inner.ingest(**kwargs))
 
     def _now(self, work: Coroutine[Any, Any, None]) -> Awaitable[None]:
+        if get_ident() == self._loop_thread:
+            return work  # A plain function returned a coroutine: that part runs on the loop, and awaits.
         asyncio.run_coroutine_threadsafe(work, self._loop).result()
         return _Done()
 

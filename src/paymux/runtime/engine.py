@@ -2,25 +2,33 @@
 
 This is the one place that names it (PgQueuer, tables in our own schema). A job means "run this
 generation of this task"; the task's row is the truth, and a job that comes twice finds that out.
+
+PgQueuer deletes a job when its handler returns, raises or is cancelled. Ours must be deleted only when
+the task's row says how it ended; so whatever else happens ends in ``_Undone``, which it lets pass.
 """
 
 import asyncio
+import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from datetime import timedelta
-from typing import Protocol
+from typing import Any, Protocol
 from uuid import UUID
 
 import asyncpg
 import msgspec
+import structlog
 from pgqueuer.adapters.drivers.asyncpg import AsyncpgDriver, AsyncpgPoolDriver
 from pgqueuer.adapters.persistence.qb import QueryBuilderEnvironment, QueryQueueBuilder, QuerySchedulerBuilder
 from pgqueuer.core.qm import QueueManager
+from pgqueuer.domain.errors import RetryRequested
 from pgqueuer.domain.models import Job as EngineJob
 from pgqueuer.domain.settings import DBSettings, Durability
 from pgqueuer.domain.types import Channel
 from pgqueuer.queries import Queries
 
+from paymux.runtime.patience import is_lost, patiently
 from paymux.storage.database import LOST, Connection
 from paymux.storage.tasks import Job
 
@@ -28,12 +36,18 @@ _ENTRYPOINT = "run"
 _SCHEMA = "paymux"
 # Jobs claimed at once.
 _BATCH = 25
-# How long a worker sleeps at most when nobody wakes it. Notifications and due times do.
-_IDLE = timedelta(seconds=10)
 # After losing the database.
-_RECONNECT = 1.0
+_RECONNECT = 0.5
+
+# Its log of three lines a job grows for ever and tells nothing that our own tables do not.
+_NO_LOG = """
+CREATE FUNCTION paymux.engine_log_nothing() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
+CREATE TRIGGER engine_log_nothing BEFORE INSERT ON paymux.engine_log
+    FOR EACH ROW EXECUTE FUNCTION paymux.engine_log_nothing();
+"""
 
 Handle = Callable[[int, UUID, int], Awaitable[None]]
+Deliver = Callable[[EngineJob], Awaitable[None]]
 
 
 class Engine(Protocol):
@@ -46,10 +60,16 @@ class Engine(Protocol):
         """Add jobs in the caller's transaction."""
 
     async def run(self, handle: Handle) -> None:
-        """Deliver jobs to ``handle(job, task, generation)`` until ``stop``; survives the database's absence."""
+        """Deliver jobs to ``handle(job, task, generation)`` until ``stop``, whatever the database does.
+
+        A job whose handler raises is delivered again, to anybody, after the heartbeat's time.
+        """
 
     def stop(self) -> None:
         """Claim nothing more; ``run`` returns when those that were claimed are done."""
+
+    def lent(self) -> AbstractContextManager[None]:
+        """While the handler of a job waits for another job, do one more: the other may have no room."""
 
     async def reclaim(self) -> int:
         """Make every claimed job due again; only for one who knows that all other workers are dead."""
@@ -96,7 +116,8 @@ class PgQueuerEngine:
     def __init__(self, url: str, *, heartbeat: timedelta, concurrency: int) -> None:
         self._url = url
         self._heartbeat = heartbeat
-        self._concurrency = max(concurrency, 2 * _BATCH)
+        self._concurrency = concurrency
+        self._lent = 0
         self._manager: QueueManager | None = None
         self._stopping = asyncio.Event()
         # Its own log speaks of jobs and entrypoints; ours speaks of tasks.
@@ -109,6 +130,7 @@ class PgQueuerEngine:
             await queries.upgrade()
         else:
             await queries.install(create_schema=False)
+            await db.execute(_NO_LOG)
 
     async def enqueue(self, db: Connection, jobs: Sequence[Job]) -> None:
         """Add jobs in the caller's transaction; one that is there already is not added again."""
@@ -127,8 +149,13 @@ class PgQueuerEngine:
         """Deliver jobs until ``stop``."""
 
         async def deliver(job: EngineJob) -> None:
-            order = msgspec.json.decode(job.payload or b"", type=_Order)
-            await handle(job.id, order.task, order.generation)
+            if self._stopping.is_set():
+                raise RetryRequested  # claimed, but not begun: somebody else's, now
+            try:
+                order = msgspec.json.decode(job.payload or b"", type=_Order)
+                await handle(job.id, order.task, order.generation)
+            except BaseException as error:
+                raise _Undone from error
 
         while not self._stopping.is_set():
             try:
@@ -136,29 +163,47 @@ class PgQueuerEngine:
                     self._url,
                     min_size=2,
                     max_size=4,
-                    # A claim or a heartbeat lost with the server is made again; waiting for the disk buys nothing.
+                    # A claim or a heartbeat lost with the server is made again; waiting for the disk buys
+                    # nothing.
                     server_settings={"application_name": "paymux engine", "synchronous_commit": "off"},
                 ) as pool:
-                    self._manager = QueueManager(_queries(AsyncpgPoolDriver(pool)), _NAMES.channel)
-                    self._manager.entrypoint(_ENTRYPOINT)(deliver)
-                    if self._stopping.is_set():
-                        return
-                    await self._manager.run(
-                        dequeue_timeout=_IDLE,
-                        batch_size=_BATCH,
-                        max_concurrent_tasks=self._concurrency,
-                        heartbeat_timeout=self._heartbeat,
-                        log_aggregation_interval=timedelta(0),
-                        shutdown_on_listener_failure=True,
-                    )
-            except (*LOST, asyncpg.PostgresError):
+                    await self._work(pool, deliver)
+            except Exception as error:  # noqa: BLE001 - a worker that gives up does so in silence
+                if not is_lost(error):
+                    structlog.get_logger().error("The engine failed and is started anew", exc_info=error)
                 await asyncio.sleep(_RECONNECT)
+
+    async def _work(self, pool: "asyncpg.Pool[asyncpg.Record]", deliver: Deliver) -> None:
+        driver = _Driver(pool, self._stopping)
+        batch = min(_BATCH, self._concurrency)
+        manager = self._manager = _Manager(_queries(driver), _NAMES.channel)
+        manager.room = lambda: self._concurrency + self._lent
+        manager.entrypoint(_ENTRYPOINT)(deliver)
+        if self._stopping.is_set():
+            return
+        await manager.run(
+            # Notifications and due times wake it; of a worker that died nobody tells.
+            dequeue_timeout=self._heartbeat / 2,
+            batch_size=batch,
+            max_concurrent_tasks=2 * batch,
+            heartbeat_timeout=self._heartbeat,
+            log_aggregation_interval=timedelta(0),
+        )
 
     def stop(self) -> None:
         """Claim nothing more."""
         self._stopping.set()
         if self._manager is not None:
             self._manager.shutdown.set()
+
+    @contextlib.contextmanager
+    def lent(self) -> Iterator[None]:
+        """Do one more job meanwhile."""
+        self._lent += 1
+        try:
+            yield
+        finally:
+            self._lent -= 1
 
     async def reclaim(self) -> int:
         """Make every claimed job due again."""
@@ -172,7 +217,8 @@ class PgQueuerEngine:
         """Of tasks (id, generation, job), those that no job stands for."""
         rows = await self._fetch(
             "SELECT t.task, t.generation"
-            " FROM unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::text[]) AS t (task, generation, job, key)"
+            " FROM unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::text[])"
+            "   AS t (task, generation, job, key)"
             " WHERE NOT EXISTS (SELECT FROM paymux.engine_job q"
             "   WHERE q.id = t.job OR (q.dedupe_key = t.key AND q.status IN ('queued', 'picked')))",
             [task for task, _, _ in tasks],
@@ -182,16 +228,78 @@ class PgQueuerEngine:
         )
         return [(row["task"], row["generation"]) for row in rows]
 
-    async def prune(self) -> None:
-        """Empty the engine's own log, which grows by three lines a job."""
-        await self._fetch("TRUNCATE paymux.engine_log")
-
     async def _fetch(self, sql: str, *args: object) -> list[asyncpg.Record]:
         db = await asyncpg.connect(self._url)
         try:
             return list(await db.fetch(sql, *args))
         finally:
             await db.close()
+
+
+class _Undone(BaseException):
+    """The job was not done; no ``Exception``, so that it is neither acknowledged nor deleted."""
+
+
+class _Manager(QueueManager):
+    """Has room for a number of jobs that may change while it runs."""
+
+    room: Callable[[], int]
+
+    def fetch_jobs(
+        self, batch_size: int, global_concurrency_limit: int | None, heartbeat_timeout: timedelta
+    ) -> AsyncGenerator[EngineJob, None]:
+        del global_concurrency_limit  # the fixed one
+        return super().fetch_jobs(batch_size, self.room(), heartbeat_timeout)
+
+
+class _Driver(AsyncpgPoolDriver):
+    """Waits while the database is away, and listens again when it is back.
+
+    Otherwise the manager would end with its first lost connection, and before that wait, claiming
+    nothing, for the last of its jobs.
+    """
+
+    def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]", stopping: asyncio.Event) -> None:
+        super().__init__(pool)
+        self._stopping = stopping
+        self._listening: asyncio.Future[None] | None = None
+        self._over = False
+
+    async def fetch(self, query: str, *args: object) -> list[dict[str, object]]:
+        return await patiently(lambda: AsyncpgPoolDriver.fetch(self, query, *args), self._stopping.is_set)
+
+    async def execute(self, query: str, *args: object) -> str:
+        return await patiently(lambda: AsyncpgPoolDriver.execute(self, query, *args), self._stopping.is_set)
+
+    async def notify(self, channel: str, payload: str) -> None:
+        await patiently(lambda: AsyncpgPoolDriver.notify(self, channel, payload), self._stopping.is_set)
+
+    async def add_listener(self, channel: str, callback: Callable[..., None]) -> None:
+        async def listen() -> None:
+            # The pool has its place back from one that was lost.
+            self._listener_connection = None
+            await AsyncpgPoolDriver.add_listener(self, channel, callback)
+            assert self._listener_connection is not None  # noqa: S101 - it was just made
+            self._listener_connection.add_termination_listener(again)
+
+        async def listen_again() -> None:
+            with contextlib.suppress(*LOST):
+                await patiently(listen, self._stopping.is_set)
+
+        def again(_: Any) -> None:
+            if not self._over:
+                self._listening = asyncio.ensure_future(listen_again())
+
+        await patiently(listen, self._stopping.is_set)
+
+    async def __aexit__(self, *error: object) -> None:
+        self._over = True
+        if self._listening is not None:
+            self._listening.cancel()
+        try:
+            await super().__aexit__(*error)
+        except LOST:
+            self._listener_connection = None
 
 
 def _key(task: UUID, generation: int) -> str:

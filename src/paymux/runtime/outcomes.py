@@ -1,12 +1,15 @@
 """What a failure means: whether to run again and when, and what the operator reads.
 
 SkipRecord          the record is set aside; the run went well
-SlowDown            again when the provider said
+SlowDown, 429       again when the provider said
 TryAgain, network   again, with back-off
 anything else       failed; a periodic task keeps its schedule
 """
 
+import errno
 import random
+import socket
+from collections.abc import Iterator
 from datetime import timedelta
 
 import httpx
@@ -29,50 +32,95 @@ ERROR_MAX = 2000
 
 _TOO_MANY_REQUESTS = 429
 _SERVER_ERROR = 500
+_UNREACHABLE = {errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN, errno.EHOSTDOWN}
 
 
 class Judgement(msgspec.Struct, frozen=True):
     """How a run that raised is recorded. ``defect`` asks for the traceback in the log."""
 
     ending: Ending
-    aside: SetAside | None = None
+    aside: tuple[SetAside, ...] = ()
     defect: bool = False
 
 
 def judge(error: BaseException, attempts: int) -> Judgement:
     """Decide what a run's exception means; ``attempts`` counts the failures before it."""
+    if isinstance(error, BaseExceptionGroup):
+        return _judge_all(error, attempts)
     if isinstance(error, SkipRecord):
-        return Judgement(Ending("SUCCEEDED"), SetAside(kind=error.kind, reason=str(error), raw=error.raw))
+        return Judgement(Ending("SUCCEEDED"), (SetAside(kind=error.kind, reason=str(error), raw=error.raw),))
     text = describe(error)
-    if isinstance(error, SlowDown):
-        return Judgement(Ending("FAILED", text, min(error.wait, LONGEST_WAIT)))
-    if isinstance(error, TryAgain | httpx.TransportError | ConnectionError | TimeoutError) or _temporary(
-        error
-    ):
+    wait = _asked_for(error)
+    if wait is not None:
+        # A provider that says "at once" to everybody must not be asked in a tight loop.
+        return Judgement(Ending("FAILED", text, min(max(wait, FIRST_DELAY), LONGEST_WAIT)))
+    if _temporary(error):
         return Judgement(Ending("FAILED", text, backoff(attempts)))
     return Judgement(Ending("FAILED", text), defect=not isinstance(error, ConnectorError | OSError))
 
 
 def backoff(attempts: int) -> timedelta:
     """Delay before the next attempt, with jitter so that many do not come back together."""
-    delay = min(FIRST_DELAY * 2 ** min(attempts, _DOUBLINGS), LONGEST_DELAY)
+    delay: timedelta = min(FIRST_DELAY * 2 ** min(attempts, _DOUBLINGS), LONGEST_DELAY)
     return delay * random.uniform(0.8, 1.2)  # noqa: S311 - spreads, hides nothing
 
 
 def describe(error: BaseException) -> str:
     """The error as an operator reads it: ``/tmp/payments: no such file or directory``."""
-    if isinstance(error, OSError) and error.filename is not None and error.strerror:
-        text = f"{error.filename}: {error.strerror[0].lower()}{error.strerror[1:]}"
-    elif isinstance(error, ConnectorError) and str(error):
-        text = str(error)
-    elif isinstance(error, TimeoutError) and str(error):
-        text = str(error)
+    if isinstance(error, BaseExceptionGroup):
+        text = "; ".join(dict.fromkeys(describe(one) for one in _leaves(error)))
+    elif isinstance(error, OSError) and error.filename is not None and error.strerror:
+        text = f"{_text(error.filename)}: {error.strerror[0].lower()}{error.strerror[1:]}"
     else:
-        text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+        text = _text(error)
+        if not text or not isinstance(error, ConnectorError | TimeoutError):
+            text = f"{type(error).__name__}: {text}" if text else type(error).__name__
     return text.replace("\0", "\\u0000").encode("utf-8", "backslashreplace").decode()[:ERROR_MAX]
 
 
+def _judge_all(group: BaseExceptionGroup[BaseException], attempts: int) -> Judgement:
+    """Of several errors at once, what is final outweighs what will pass; the longest wait counts."""
+    judged = [judge(one, attempts) for one in _leaves(group)]
+    aside = tuple(skipped for one in judged for skipped in one.aside)
+    failed = [one for one in judged if one.ending.outcome == "FAILED"]
+    if not failed:
+        return Judgement(Ending("SUCCEEDED"), aside)
+    waits = [one.ending.retry for one in failed]
+    retry = None if None in waits else max(wait for wait in waits if wait is not None)
+    defect = any(one.defect for one in failed)
+    return Judgement(Ending("FAILED", describe(group), retry), aside, defect)
+
+
+def _leaves(group: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]:
+    for one in group.exceptions:
+        if isinstance(one, BaseExceptionGroup):
+            yield from _leaves(one)
+        else:
+            yield one
+
+
+def _text(value: object) -> str:
+    try:
+        return str(value)
+    except Exception:  # noqa: BLE001 - somebody else's __str__, in a sentence that must be written
+        return ""
+
+
+def _asked_for(error: BaseException) -> timedelta | None:
+    """How long the provider asked us to wait, if it did."""
+    if isinstance(error, SlowDown):
+        return error.wait
+    if isinstance(error, httpx.HTTPStatusError) and error.response.status_code >= _TOO_MANY_REQUESTS:
+        seconds = error.response.headers.get("Retry-After", "")
+        if seconds.isascii() and seconds.isdecimal():
+            return timedelta(seconds=min(int(seconds[:10]), LONGEST_WAIT.total_seconds()))
+    return None
+
+
 def _temporary(error: BaseException) -> bool:
-    if not isinstance(error, httpx.HTTPStatusError):
-        return False
-    return error.response.status_code == _TOO_MANY_REQUESTS or error.response.status_code >= _SERVER_ERROR
+    if isinstance(error, TryAgain | httpx.TransportError | ConnectionError | TimeoutError | socket.gaierror):
+        return True
+    if isinstance(error, httpx.HTTPStatusError):
+        code = error.response.status_code
+        return code == _TOO_MANY_REQUESTS or code >= _SERVER_ERROR
+    return isinstance(error, OSError) and error.errno in _UNREACHABLE

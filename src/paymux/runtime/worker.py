@@ -18,24 +18,31 @@ import structlog
 from paymux.domain.mask import Mask
 from paymux.ingestion.ingester import Holder, Ingester, Superseded
 from paymux.ingestion.page import Page
-from paymux.runtime.contexts import RunContext, ThreadContext
+from paymux.runtime.contexts import RunContext
 from paymux.runtime.engine import Engine
+from paymux.runtime.execution import Execution, HandedBack, contained
 from paymux.runtime.injection import bound, runs_on_loop
 from paymux.runtime.installations import Installation, InstallationGone, Installations
 from paymux.runtime.outcomes import judge
+from paymux.runtime.patience import is_lost, patiently
 from paymux.runtime.scheduling import Planner
 from paymux.sdk.tasks import TIMEOUT, Resolved
 from paymux.storage import tasks
-from paymux.storage.database import COLLISION, LOST, Database
-from paymux.storage.tasks import Begun, Ending
+from paymux.storage.database import Database
+from paymux.storage.tasks import Begun, Ending, Finished
 
 # A place goes back to the engine after this, so that other installations get their turn.
 TURN = 10.0
-# Between attempts to write while the database is away.
-_RETRY = 0.5
+# How often runs are looked for that were told to stop, or have lost their task to somebody else.
+WATCH = 0.5
 # How often tasks that fell out of everybody's hands are looked for.
 SWEEP = 60.0
+# Code that is still at work when the worker leaves has this long to clean up.
+_LEAVE = 1.0
 
+GoOn = Callable[[], bool]
+
+_SUCCEEDED = Ending("SUCCEEDED")
 _STOPPED = Ending("STOPPED", "Told to stop.")
 _RETURNED = Ending("RETURNED")
 
@@ -60,98 +67,108 @@ class Worker:
         self._installations = installations
         self._ingester = ingester
         self._mask = mask
-        self._running: set[asyncio.Task[Any]] = set()
+        # By token, with the task.
+        self._running: dict[int, tuple[UUID, Execution]] = {}
+        self._watched: set[int] = set()
         self._stopping = False
 
     async def run(self) -> None:
         """Work until ``stop``."""
-        sweeper = asyncio.create_task(self._sweep())
+        beside = [
+            asyncio.create_task(_again_and_again(WATCH, self._watch)),
+            asyncio.create_task(_again_and_again(SWEEP, self.recover)),
+        ]
         try:
             await self._engine.run(self._handle)
         finally:
-            sweeper.cancel()
+            for task in beside:
+                task.cancel()
 
     async def stop(self, grace: timedelta) -> None:
         """Claim nothing more; let runs come to their end for a while, then hand the rest back."""
         self._stopping = True
         self._engine.stop()
-        if self._running:
-            await asyncio.wait(set(self._running), timeout=grace.total_seconds())
-        for running in list(self._running):
-            running.cancel()
+        ends = [asyncio.ensure_future(execution.over()) for _, execution in self._running.values()]
+        if ends:
+            await asyncio.wait(ends, timeout=grace.total_seconds())
+        for _, execution in list(self._running.values()):
+            execution.stop(HandedBack(), unwind=_LEAVE)
 
     async def _handle(self, job: int, task: UUID, generation: int) -> None:
-        begun = await self._insist(lambda: tasks.begin(self._bookkeeping, job, task, generation))
+        begun: Begun | None = await self._insist(
+            lambda: tasks.begin(self._bookkeeping, job, task, generation)
+        )
         until = time.monotonic() + TURN
         while begun is not None:
-            begun = await self._one(begun, lambda: not self._stopping and time.monotonic() < until)
+            try:
+                begun = await self._one(begun, lambda: not self._stopping and time.monotonic() < until)
+            except (Superseded, InstallationGone):
+                raise
+            except Exception as error:
+                if not is_lost(error):
+                    structlog.get_logger().error("The end of a run could not be written", exc_info=error)
+                raise
 
-    async def _one(self, begun: Begun, go_on: Callable[[], bool]) -> Begun | None:
-        """Run one task to its end; returns the next to run, if any."""
+    async def _one(self, begun: Begun, go_on: GoOn) -> Begun | None:
+        """Run one task to its end; returns the next to run, if any.
+
+        Raises:
+            Superseded, InstallationGone: the task is no longer ours, so the job may not be either.
+        """
         log = structlog.get_logger().bind(component="scheduler")
-        holder = Holder(begun.installation, UUID(int=0), begun.task, begun.token)
-        planner = Planner(self._database, self._engine, holder)
+        planner: Planner | None = None
         counts = [0] * 5
+        if begun.cancelled:
+            return await self._finish(begun, planner, _STOPPED, counts, go_on)
         try:
-            installation = await self._installations.at(begun.installation, begun.revision)
+            installation = await self._insist(
+                lambda: self._installations.at(begun.installation, begun.revision)
+            )
             log = log.bind(**{"connectorID": installation.id.encode(), "task-id": str(begun.task)})
-            holder = msgspec.structs.replace(holder, uuid=installation.id.reference)
+            holder = Holder(begun.installation, installation.id.reference, begun.task, begun.token)
             planner = Planner(self._database, self._engine, holder)
             context = RunContext(
                 installation, planner, log, ingester=self._ingester, holder=holder,
                 task_id=begun.task, state=begun.state,
             )  # fmt: skip
-            ending = await self._execute(installation, begun, context)
+            log.info("Starting task...")
+            ending = await self._outcome(installation, begun, context)
             counts = context.counts.as_list()
+        except InstallationGone:
+            raise
         except Superseded:
             ending = _STOPPED
-        except InstallationGone:
-            return None
-        except asyncio.CancelledError:
+        except HandedBack:
             ending = _RETURNED
         except Exception as error:  # noqa: BLE001 - whatever keeps a connector from being made is the task's error
             ending = self._judged(error, begun, log)
-        return await self._finish(begun, planner, ending, counts, go_on, log)
+        return await self._finish(begun, planner, ending, counts, go_on)
 
-    async def _execute(self, installation: Installation, begun: Begun, context: RunContext) -> Ending:
-        log = context.log
-        log.info("Starting task...")
+    async def _outcome(self, installation: Installation, begun: Begun, context: RunContext) -> Ending:
         try:
-            body = installation.connector.resolve(msgspec.json.decode(begun.descriptor))
-            limit = body.task.timeout if isinstance(body, Resolved) else TIMEOUT
-            call = bound(body)
-            if runs_on_loop(body):
-                work = asyncio.ensure_future(_awaited(call(context)))
-            else:
-                threaded: Any = ThreadContext(context, asyncio.get_running_loop())
-                work = asyncio.ensure_future(asyncio.to_thread(call, threaded))
-            await self._within(work, limit, context)
-        except (Superseded, asyncio.CancelledError):
-            context.cancelled = True
+            await self._execute(installation, begun, context)
+        except (Superseded, HandedBack):
             raise
         except Exception as error:  # noqa: BLE001 - connector code may raise anything
-            return await self._failed(error, begun, context)
-        log.info("Task terminated with success")
-        return Ending("SUCCEEDED")
+            aside = judge(error, begun.attempts).aside
+            if aside:
+                await context.commit(Page(context.connector_id.reference, aside=aside))
+                for skipped in aside:
+                    context.log.warning("Record set aside", reason=skipped.reason)
+            return self._judged(error, begun, context.log)
+        context.log.info("Task terminated with success")
+        return _SUCCEEDED
 
-    async def _within(self, work: "asyncio.Future[Any]", limit: timedelta, context: RunContext) -> None:
-        """Wait for the work, as long as its limit allows."""
-        self._running.add(work)  # type: ignore[arg-type]  # ensure_future made tasks of them
-        work.add_done_callback(self._running.discard)  # type: ignore[arg-type]
-        done, _ = await asyncio.wait({work}, timeout=limit.total_seconds())
-        if not done:
-            context.cancelled = True
-            work.cancel()
-            raise TimeoutError(f"The task ran longer than its limit of {limit}.")
-        work.result()
-
-    async def _failed(self, error: Exception, begun: Begun, context: RunContext) -> Ending:
-        ending = self._judged(error, begun, context.log)
-        aside = judge(error, begun.attempts).aside
-        if aside is not None:
-            await self._insist(lambda: context.commit(Page(context.connector_id.reference, aside=[aside])))
-            context.log.warning("Record set aside", reason=aside.reason)
-        return ending
+    async def _execute(self, installation: Installation, begun: Begun, context: RunContext) -> None:
+        with contained():
+            body = installation.connector.resolve(msgspec.json.decode(begun.descriptor))
+        call = bound(body)
+        execution = Execution(call, context, on_loop=runs_on_loop(body))
+        self._running[begun.token] = begun.task, execution
+        try:
+            await execution.within(body.timeout if isinstance(body, Resolved) else TIMEOUT)
+        finally:
+            del self._running[begun.token]
 
     def _judged(self, error: Exception, begun: Begun, log: Any) -> Ending:
         judgement = judge(error, begun.attempts)
@@ -160,54 +177,47 @@ class Worker:
             ending = msgspec.structs.replace(ending, error=self._mask(ending.error or ""))
             trace = {"exc_info": error} if judgement.defect else {}
             again = {"retrying-in": f"{ending.retry.total_seconds():.1f}s"} if ending.retry else {}
-            log.error(f"Task terminated with error: {ending.error}", **again, **trace)
+            line = f"Task terminated with error: {ending.error}"
+            log.error(line, **again, **trace)
         return ending
 
     async def _finish(
-        self,
-        begun: Begun,
-        planner: Planner,
-        ending: Ending,
-        counts: list[int],
-        go_on: Callable[[], bool],
-        log: Any,
+        self, begun: Begun, planner: Planner | None, ending: Ending, counts: list[int], go_on: GoOn
     ) -> Begun | None:
-        async def finish() -> Begun | None:
-            async with self._bookkeeping.transaction() as db:
-                if planner.waiting and ending is not _STOPPED:
-                    await planner.write(db)
-                finished = await tasks.finish(db, begun, ending, counts, take_next=go_on())
-                await self._engine.enqueue(db, finished.jobs)
-            if finished.lost:
-                log.warning("Task was taken over or stopped meanwhile")
-            return finished.next
+        plans = planner.waiting if planner is not None and ending is not _STOPPED else []
 
-        try:
-            # Whatever happens to this process now, the end of the run is written or it is not.
-            return await asyncio.shield(asyncio.ensure_future(self._insist(finish)))
-        except Superseded:
-            return None
+        async def finish() -> Finished:
+            if ending is _SUCCEEDED and not plans and go_on():
+                finished = await tasks.finish_at_once(self._bookkeeping, begun, ending, counts)
+                if finished is not None:
+                    return finished
+            async with self._bookkeeping.transaction() as db:
+                if planner is not None and plans:
+                    await planner.write(db, plans=plans)
+                finished = await tasks.finish(db, begun, ending, counts, take_next=go_on())
+                if finished.lost:  # and with it what was planned
+                    raise Superseded(Superseded.__doc__)
+                await self._engine.enqueue(db, finished.jobs)
+            return finished
+
+        finished: Finished = await self._insist(finish)
+        if finished.lost:
+            raise Superseded(Superseded.__doc__)
+        return finished.next
 
     async def _insist(self, work: Callable[[], Awaitable[Any]]) -> Any:
-        """Do it until the database is there to have it done: losing it is no failure of the task."""
-        while True:
-            try:
-                return await work()
-            except COLLISION:
-                continue
-            except LOST:
-                if self._stopping:
-                    raise
-                await asyncio.sleep(_RETRY)
+        """Do it when the database is there to have it done, unless we are leaving."""
+        return await patiently(work, lambda: self._stopping)
 
-    async def _sweep(self) -> None:
-        """Find tasks that no job stands for any more; a safety net, for every job is acknowledged late."""
-        while True:
-            try:
-                await self.recover()
-            except LOST:
-                pass
-            await asyncio.sleep(SWEEP)
+    async def _watch(self) -> None:
+        """Stop runs that should not go on. Those that last are looked at; most end before."""
+        held = {token: held for token, held in self._running.items() if token in self._watched}
+        self._watched = set(self._running)
+        if held:
+            runs = [(task, token) for token, (task, _) in held.items()]
+            found = await tasks.dismissed(self._bookkeeping, runs)
+            for token in found:
+                held[token][1].stop(Superseded(Superseded.__doc__))
 
     async def recover(self) -> int:
         """Put tasks that nobody works on back in line; returns how many."""
@@ -221,6 +231,11 @@ class Worker:
         return len(orphans)
 
 
-async def _awaited(work: Awaitable[None] | None) -> None:
-    if work is not None:
-        await work
+async def _again_and_again(every: float, work: Callable[[], Awaitable[Any]]) -> None:
+    while True:
+        await asyncio.sleep(every)
+        try:
+            await work()
+        except Exception as error:  # noqa: BLE001 - whoever stopped looking would be missed by nobody
+            if not is_lost(error):
+                structlog.get_logger().error("Looking after runs failed", exc_info=error)

@@ -1,4 +1,6 @@
-"""A connector: the code that speaks to a provider. Subclass it with your config class::
+"""A connector: the code that speaks to a provider.
+
+Subclass it with your config class::
 
     class Example(Connector[Config]):
         name = "example"
@@ -51,10 +53,9 @@ class Connector(ABC, Generic[C]):
             return
         if not isinstance(name, str) or len(name) > _NAME_MAX or not _NAME.fullmatch(name):
             raise TypeError(f"{cls.__name__}.name must be a lower-case word such as 'acme', got {name!r}.")
-        if not isinstance(cls.max_tasks, int) or not 1 <= cls.max_tasks <= TASKS_MAX:
-            raise TypeError(
-                f"{cls.__name__}.max_tasks must be between 1 and {TASKS_MAX}, got {cls.max_tasks!r}."
-            )
+        most: Any = cls.max_tasks
+        if not isinstance(most, int) or not 1 <= most <= TASKS_MAX:
+            raise TypeError(f"{cls.__name__}.max_tasks must be between 1 and {TASKS_MAX}, got {most!r}.")
 
     @classmethod
     def provider(cls) -> str:
@@ -67,7 +68,7 @@ class Connector(ABC, Generic[C]):
     async def uninstall(self, ctx: ConnectorContext) -> None:
         """Give back what was taken at the provider, such as webhook registrations."""
 
-    async def update_config(self, ctx: ConnectorContext, config: C) -> None:
+    async def update_config(self, ctx: ConnectorContext, config: C) -> None:  # noqa: ARG002 - the shape to override
         """React to a new config; ``self.config`` is the old one. Runs already use the config of now."""
         raise NotImplementedByConnector
 
@@ -79,15 +80,15 @@ class Connector(ABC, Generic[C]):
         """
         return cast("Callable[..., Awaitable[None] | None]", resolve_task(self, descriptor))
 
-    async def initiate_payment(self, ctx: ConnectorContext, transfer: Any) -> None:
+    async def initiate_payment(self, ctx: ConnectorContext, transfer: Any) -> None:  # noqa: ARG002 - the shape to override
         """Send money out."""
         raise NotImplementedByConnector
 
-    async def reverse_payment(self, ctx: ConnectorContext, reversal: Any) -> None:
+    async def reverse_payment(self, ctx: ConnectorContext, reversal: Any) -> None:  # noqa: ARG002 - the shape to override
         """Take sent money back."""
         raise NotImplementedByConnector
 
-    async def create_external_bank_account(self, ctx: ConnectorContext, bank_account: Any) -> None:
+    async def create_external_bank_account(self, ctx: ConnectorContext, bank_account: Any) -> None:  # noqa: ARG002 - the shape to override
         """Make a bank account known to the provider."""
         raise NotImplementedByConnector
 

@@ -24,25 +24,34 @@ TIMEOUT = timedelta(minutes=15)
 
 Body = Callable[Concatenate[C, TaskContext, P], Awaitable[None] | None]
 
+_NAMEABLE = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+
 
 class UnknownTask(LookupError):
     """The descriptor names no task of this connector."""
 
 
 class Task(Generic[C, P]):
-    """A method marked with ``@task``. ``async def`` runs on the loop, plain ``def`` in a thread."""
+    """A method marked with ``@task``. ``async def`` runs on the loop, plain ``def`` in a thread.
+
+    Raises:
+        TypeError: it does not take ``(self, ctx, …)`` with every argument nameable.
+    """
 
     def __init__(self, body: Body[C, P], timeout: timedelta = TIMEOUT) -> None:
         self.body = body
         self.timeout = timeout
         self.name = getattr(body, "__name__", "task")
         self.__doc__ = body.__doc__
+        whole = inspect.signature(body)
+        given = list(whole.parameters.values())
+        if len(given) < 2 or any(one.kind not in _NAMEABLE for one in given[2:]):  # noqa: PLR2004 - self and ctx
+            raise TypeError(f"Task {self.name!r} must take (self, ctx, …) and no *args, **kwargs or '/'.")
+        # The arguments that make up the descriptor: all but self and the context.
+        self.signature = whole.replace(parameters=given[2:])
 
-    @cached_property
-    def signature(self) -> inspect.Signature:
-        """The arguments that make up the descriptor: all but self and the context."""
-        whole = inspect.signature(self.body)
-        return whole.replace(parameters=list(whole.parameters.values())[2:])
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
 
     @cached_property
     def types(self) -> dict[str, Any]:
@@ -59,9 +68,16 @@ class Task(Generic[C, P]):
         return self if connector is None else self.descriptor
 
     def descriptor(self, *args: P.args, **kwargs: P.kwargs) -> Descriptor:
-        """Name this task with these arguments. Raises TypeError when they do not fit."""
-        arguments = self.signature.bind(*args, **kwargs).arguments
-        return Descriptor.of({self.name: msgspec.to_builtins(arguments)} if arguments else self.name)
+        """Name this task with these arguments. Raises TypeError when they do not fit.
+
+        An argument that equals its default is left out: a task that gains one stays the same task.
+        """
+        defaults = self.signature.parameters
+        given = self.signature.bind(*args, **kwargs).arguments
+        arguments = {name: value for name, value in given.items() if not _same(value, defaults[name].default)}
+        if not arguments:
+            return Descriptor.of(self.name)
+        return Descriptor.of({self.name: msgspec.to_builtins(arguments, order="deterministic")})
 
     def arguments(self, given: dict[str, Any]) -> dict[str, Any]:
         """Turn a descriptor's JSON back into arguments."""
@@ -89,18 +105,19 @@ def task(
 class Resolved(msgspec.Struct, frozen=True):
     """A task with its arguments, ready to run."""
 
-    task: Task[Any, Any]
-    connector: Any
+    body: Callable[..., Awaitable[None] | None]
+    timeout: timedelta
+    connector: object
     arguments: dict[str, Any]
 
     @property
     def is_async(self) -> bool:
         """Whether it runs on the loop rather than in a thread."""
-        return inspect.iscoroutinefunction(self.task.body)
+        return inspect.iscoroutinefunction(self.body)
 
     def __call__(self, ctx: TaskContext) -> Awaitable[None] | None:
         """Start the task's body."""
-        return self.task.body(self.connector, ctx, **self.arguments)
+        return self.body(self.connector, ctx, **self.arguments)
 
 
 def resolve_task(connector: object, descriptor: object) -> Resolved:
@@ -120,6 +137,11 @@ def resolve_task(connector: object, descriptor: object) -> Resolved:
     if not isinstance(found, Task):
         raise UnknownTask(f"{type(connector).__name__} has no task {name!r}.")
     try:
-        return Resolved(found, connector, found.arguments(given))
+        return Resolved(found.body, found.timeout, connector, found.arguments(given))
     except (TypeError, msgspec.ValidationError) as error:
         raise UnknownTask(f"The arguments of task {name!r} do not fit it: {error}.") from error
+
+
+def _same(value: Any, default: Any) -> bool:
+    # By type as well: True equals 1, and a different value is a different task.
+    return type(value) is type(default) and bool(value == default)

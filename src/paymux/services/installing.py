@@ -19,19 +19,20 @@ from paymux.events.types import EventType
 from paymux.ingestion.ingester import Holder
 from paymux.runtime.contexts import InstallationContext
 from paymux.runtime.engine import Engine
+from paymux.runtime.execution import contained
 from paymux.runtime.installations import Installation, Installations
 from paymux.runtime.registry import Registry
 from paymux.runtime.scheduling import Planner
 from paymux.sdk.config import ConnectorConfig, load, masked
 from paymux.storage import events, installations, tasks
-from paymux.storage.database import LOST, Connection, Database, Row, UniqueViolation
+from paymux.storage.database import LOST, Connection, Database, DatabaseError, Row, UniqueViolation
 
-# A name is shown in lists and typed in commands.
-NAME_MAX = 200
 # Between looks at whether the events of an installation have been told, before it is deleted.
 _LOOK = 0.5
 # An install that takes longer has died.
 _INSTALL_MAX = timedelta(minutes=30)
+# Somebody waits for it, and wants it gone.
+_CLEAN_UP_MAX = timedelta(minutes=1)
 
 
 class NameTaken(ValueError):
@@ -77,13 +78,10 @@ class Installing:
         log.info("Install connector", config=masked(config))
         uuid = uuid4()
         key = await self._take_name(uuid, found.provider(), found.name, config, found.max_tasks)
-        row = await installations.load(self._database, key)
-        assert row is not None  # noqa: S101 - written above
-        installation = self._at_work.read(row)
         try:
-            await self._open(installation, log)
+            installation = await self._open(key, log)
         except BaseException:
-            await self._leave(installation)
+            await self._leave(key, uuid, found.provider())
             self._delete_behind(key)
             raise
         log.info("Connector installed", connectorID=installation.id.encode(), name=installation.name)
@@ -102,12 +100,14 @@ class Installing:
         log.info("Uninstalling connector", connectorID=shown)
         log.info("Stopping scheduler...", connectorID=shown)
         try:
-            installation = self._at_work.read(row)
-            planner = Planner(self._database, self._engine, Holder(row["id"], row["uuid"]))
-            await installation.connector.uninstall(InstallationContext(installation, planner, log))
+            with contained():
+                installation = self._at_work.read(row)
+                planner = Planner(self._database, self._engine, Holder(row["id"], row["uuid"]))
+                async with asyncio.timeout(_CLEAN_UP_MAX.total_seconds()):
+                    await installation.connector.uninstall(InstallationContext(installation, planner, log))
         except Exception as error:  # noqa: BLE001 - somebody who wants it gone must get it gone
             log.warning("The connector could not clean up behind itself", error=str(error))
-        if not await self._leave_row(row["id"], row["uuid"], row["provider"]):
+        if not await self._leave(row["id"], row["uuid"], row["provider"]):
             raise NotInstalled(NotInstalled.__doc__)
         self._told()
         log.info("Connector uninstalled", connectorID=shown)
@@ -148,7 +148,7 @@ class Installing:
         for row in await installations.unfinished(self._database):
             age = datetime.now(UTC) - row["created_at"]
             if alone or row["status"] == "UNINSTALLING" or age > _INSTALL_MAX:
-                await self._leave_row(row["id"], row["uuid"], row["provider"])
+                await self._leave(row["id"], row["uuid"], row["provider"])
                 self._delete_behind(row["id"])
 
     async def close(self) -> None:
@@ -178,21 +178,24 @@ class Installing:
                 taken = await installations.names(self._database)
                 number = next(n for n in range(2, len(taken) + 3) if f"{default}-{n}" not in taken)
 
-    async def _open(self, installation: Installation, log: Any) -> None:
-        planner = Planner(self._database, self._engine, Holder(installation.key, installation.id.reference))
-        await installation.connector.install(InstallationContext(installation, planner, log))
+    async def _open(self, key: int, log: Any) -> Installation:
+        """Let the connector schedule its tasks, and open it to the outside with them."""
+        row = await installations.load(self._database, key)
+        assert row is not None  # noqa: S101 - written just before
+        with contained():
+            installation = self._at_work.read(row)
+            planner = Planner(self._database, self._engine, Holder(key, row["uuid"]))
+            await installation.connector.install(InstallationContext(installation, planner, log))
         async with self._database.transaction() as db:
-            await planner.write(db)
-            await installations.installed(db, installation.key)
-            await self._tell(db, EventType.CONNECTOR_INSTALLED, installation.key, installation.id)
+            await planner.write(db, plans=planner.waiting)
+            await installations.installed(db, key)
+            await self._tell(db, EventType.CONNECTOR_INSTALLED, key, installation.id)
+        return installation
 
-    async def _leave(self, installation: Installation) -> bool:
-        return await self._leave_row(installation.key, installation.id.reference, installation.id.provider)
-
-    async def _leave_row(self, key: int, uuid: UUID, provider: str) -> bool:
+    async def _leave(self, key: int, uuid: UUID, provider: str) -> bool:
         """Close it to the outside: from here on no run can commit anything for it."""
+        row = await installations.load(self._database, key)
         async with self._database.transaction() as db:
-            row = await installations.load(self._database, key)
             left = await installations.leave(db, key)
             if left:
                 await tasks.stop_all(db, key)
@@ -221,5 +224,7 @@ class Installing:
                 elif not await installations.delete_batch(self._database, key):
                     self._at_work.forget(key)
                     return
-            except LOST:
+            except (*LOST, DatabaseError) as error:
+                # Without the database, or beside a process that deletes the same: in the end it is gone.
+                structlog.get_logger().debug("Deleting goes on", error=str(error))
                 await asyncio.sleep(_LOOK)

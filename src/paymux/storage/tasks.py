@@ -41,6 +41,7 @@ class Begun(msgspec.Struct, frozen=True):
     descriptor: str
     state: str | None
     attempts: int
+    cancelled: bool
 
 
 class Ending(msgspec.Struct, frozen=True):
@@ -89,14 +90,28 @@ async def finish(
     db: Connection, run: Begun, ending: Ending, counts: list[int], *, take_next: bool
 ) -> Finished:
     """End a run; hand the jobs to the engine in the same transaction."""
-    rows = await db.fetch(
-        _SQL["finish_run"], run.installation, run.task, run.token, ending.outcome, ending.error,
-        ending.retry, counts, take_next,
-    )  # fmt: skip
-    by = {what: [row for row in rows if row["what"] == what] for what in ("LOST", "JOB", "RUN")}
-    return Finished(
-        bool(by["LOST"]), [_job(row) for row in by["JOB"]], _begun(by["RUN"][0]) if by["RUN"] else None
-    )
+    rows = await _finish(db, run, ending, counts, take_next=take_next, alone=False)
+    jobs = [_job(row) for row in rows if row["what"] == "JOB"]
+    return Finished(any(row["what"] == "LOST" for row in rows), jobs, _next(rows))
+
+
+async def finish_at_once(db: Database, run: Begun, ending: Ending, counts: list[int]) -> Finished | None:
+    """End a run in one round trip and begin the next, or nothing: it takes a transaction and ``finish``."""
+    rows = await _finish(db, run, ending, counts, take_next=True, alone=True)
+    if any(row["what"] == "JOB" for row in rows):
+        return None
+    return Finished(any(row["what"] == "LOST" for row in rows), [], _next(rows))
+
+
+async def holds(db: Connection, task: UUID, token: int | None) -> bool:
+    """Whether a run holds its task, and will until the transaction ends."""
+    return await db.fetchrow(_SQL["holds"], task, token) is not None
+
+
+async def dismissed(db: Database, runs: Sequence[tuple[UUID, int]]) -> list[int]:
+    """Of runs (task, token), the tokens of those that should stop."""
+    rows = await db.fetch(_SQL["dismissed"], [task for task, _ in runs], [token for _, token in runs])
+    return [row["token"] for row in rows]
 
 
 async def neglected(db: Database) -> list[Row]:
@@ -109,9 +124,15 @@ async def recover(db: Connection, task: UUID, generation: int) -> list[Job]:
     return [_job(row) for row in await db.fetch(_SQL["recover_task"], task, generation)]
 
 
-async def progress(db: Database, task: UUID) -> Row | None:
-    """Generation, status and error."""
-    return await db.fetchrow(_SQL["progress"], task)
+async def scheduled_after(db: Connection, task: UUID) -> int | None:
+    """In the transaction that scheduled a task: the run before the one asked for; None when left alone."""
+    found: int | None = await db.fetchval(_SQL["scheduled_after"], task)
+    return found
+
+
+async def progress(db: Database, task: UUID, after: int) -> Row | None:
+    """Status of a task, and outcome and error of its first whole run after ``after``, when there is one."""
+    return await db.fetchrow(_SQL["progress"], task, after)
 
 
 async def listed(
@@ -137,3 +158,16 @@ def _job(row: Any) -> Job:
 
 def _begun(row: Any) -> Begun:
     return Begun(*(row[field] for field in Begun.__struct_fields__))
+
+
+def _next(rows: Sequence[Row]) -> Begun | None:
+    return next((_begun(row) for row in rows if row["what"] == "RUN"), None)
+
+
+async def _finish(
+    db: Database | Connection, run: Begun, ending: Ending, counts: list[int], *, take_next: bool, alone: bool
+) -> list[Row]:
+    return await db.fetch(
+        _SQL["finish_run"], run.installation, run.task, run.token, ending.outcome, ending.error,
+        ending.retry, counts, take_next, alone,
+    )  # fmt: skip

@@ -223,7 +223,7 @@ def test_any_other_text_is_refused_with_its_own_error(text: str) -> None:
     assert amount.minor == int(text)
 
 
-@given(st.integers(-LARGEST // 2, LARGEST // 2), st.integers(-LARGEST // 2, LARGEST // 2))
+@given(st.integers(-(LARGEST // 2), LARGEST // 2), st.integers(-(LARGEST // 2), LARGEST // 2))
 def test_amounts_of_one_asset_add_up(left: int, right: int) -> None:
     """A sum is exact at any size."""
     assert Amount(left, ETH) + Amount(right, ETH) == Amount(left + right, ETH)

@@ -41,7 +41,7 @@ async def list_templates(parts: Parts) -> dict[str, dict[str, Any]]:
 @post("/connectors/{provider:str}", status_code=201)
 async def install(provider: str, request: Request[Any, Any, Any], parts: Parts) -> dict[str, dict[str, str]]:
     """Install a connector; the body is its config."""
-    installed = await parts.installing.install(provider, await json_object(request, parts))
+    installed = await parts.installing.install(provider, await json_object(request))
     return {"data": {"connectorID": installed.encode()}}
 
 

@@ -8,7 +8,7 @@ import msgspec
 from litestar import get
 
 from paymux.api.errors import InvalidQuery, NoSuchThing
-from paymux.api.paging import Filter, PageSize
+from paymux.api.paging import Filter, PageSize, Place
 from paymux.api.requests import Parts
 from paymux.domain.ids import ConnectorID, account_id, parse_payment_id, payment_id, row_key
 from paymux.events.types import as_json
@@ -56,7 +56,8 @@ async def list_payments(
     parts: Parts, page_size: PageSize = None, cursor: str | None = None, match: Filter = None
 ) -> dict[str, Any]:
     """List payments, newest first, filtered by ``query={"$match": {"status": "SUCCEEDED"}}``."""
-    return await _list(parts, await _where(parts, match), match or "", page_size, cursor)
+    place = parts.cursors.place("payments", page_size, cursor, match)
+    return await _list(parts, await _where(parts, place.query), place)
 
 
 @get("/connectors/{provider:str}")
@@ -65,7 +66,8 @@ async def list_of_connector(
 ) -> dict[str, Any]:
     """List the payments of the only installation of a connector."""
     row = await parts.installing.find(provider, None)
-    return await _list(parts, Where(installation=row["id"]), str(row["uuid"]), page_size, cursor)
+    place = parts.cursors.place(f"payments {row['uuid']}", page_size, cursor)
+    return await _list(parts, Where(installation=row["id"]), place)
 
 
 @get("/payments/{payment:str}")
@@ -80,10 +82,7 @@ async def get_payment(payment: str, parts: Parts) -> dict[str, Payment]:
     return {"data": _payment(rows)}
 
 
-async def _list(
-    parts: Parts, where: Where | None, scope: str, page_size: str | None, cursor: str | None
-) -> dict[str, Any]:
-    place = parts.cursors.place(f"payments {scope}", page_size, cursor)
+async def _list(parts: Parts, where: Where | None, place: Place) -> dict[str, Any]:
     found = (
         await payments.listed(
             parts.database, where, place.row, backwards=place.backwards, limit=place.size + 1
@@ -95,7 +94,7 @@ async def _list(
     return parts.cursors.page(place, [_payment(rows) for rows in found], keys)
 
 
-async def _where(parts: Parts, query: str | None) -> Where | None:
+async def _where(parts: Parts, query: str) -> Where | None:
     """Read ``$match``; None when it names an installation that does not exist."""
     if not query:
         return Where()
@@ -103,17 +102,21 @@ async def _where(parts: Parts, query: str | None) -> Where | None:
     try:
         match = msgspec.json.decode(query, type=dict[str, dict[str, str]])
     except (msgspec.DecodeError, RecursionError):
-        raise InvalidQuery(f'query: must be JSON such as {{"$match": {{"status": "SUCCEEDED"}}}}') from None
+        raise InvalidQuery('query: must be JSON such as {"$match": {"status": "SUCCEEDED"}}') from None
     wanted = match.get("$match", {})
     if set(match) != {"$match"} or not set(wanted) <= {"connectorID", *_FILTERS} or not wanted:
         raise InvalidQuery(f"query: $match on {allowed} is what can be asked for")
     if any("\0" in value for value in wanted.values()):
         raise InvalidQuery("query: holds a NUL character, which no text here can hold")
-    connector = wanted.pop("connectorID", None)
-    if connector is None:
-        return Where(**wanted)
-    row = await installations.get(parts.database, ConnectorID.parse(connector).reference)
-    return None if row is None else Where(installation=row["id"], **wanted)
+    named = wanted.pop("connectorID", None)
+    where = msgspec.convert(wanted, Where)
+    if named is None:
+        return where
+    connector = ConnectorID.parse(named)
+    row = await installations.get(parts.database, connector.reference)
+    if row is None or row["provider"] != connector.provider:
+        return None
+    return msgspec.structs.replace(where, installation=row["id"])
 
 
 def _payment(rows: Sequence[Row]) -> Payment:

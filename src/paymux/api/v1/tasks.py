@@ -96,18 +96,18 @@ async def list_set_aside(
             seen=one["seen"],
             created_at=one["created_at"],
             last_seen_at=one["last_seen_at"],
-        )  # fmt: skip
+        )
         for one in found
     ]
-    return parts.cursors.page(place, shown, [(one["created_at"], one["id"]) for one in found])
+    keys = [(one["created_at"], one["id"]) for one in found]
+    return parts.cursors.page(place, shown, keys, forward_only=True)
 
 
 async def _list(parts: Parts, row: Row, page_size: str | None, cursor: str | None) -> dict[str, Any]:
     place = parts.cursors.place(f"tasks {row['uuid']}", page_size, cursor)
     found = await tasks.listed(parts.database, row["id"], place.row, place.size + 1)
-    return parts.cursors.page(
-        place, [_task(row, one) for one in found], [(one["created_at"], one["id"]) for one in found]
-    )
+    keys = [(one["created_at"], one["id"]) for one in found]
+    return parts.cursors.page(place, [_task(row, one) for one in found], keys, forward_only=True)
 
 
 async def _get(parts: Parts, row: Row, text: str) -> dict[str, Task]:

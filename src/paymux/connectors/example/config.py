@@ -12,4 +12,10 @@ class Config(ConnectorConfig):
     """Where the files are, and how often to look."""
 
     directory: Path
-    every: timedelta = Field(timedelta(seconds=10), alias="pollingPeriod")
+    every: timedelta = Field(
+        timedelta(seconds=10),
+        alias="pollingPeriod",
+        # The bounds of a schedule, so that what lies beyond is refused by the name of the field.
+        ge=timedelta(milliseconds=100),
+        le=timedelta(days=3660),
+    )

@@ -1,21 +1,32 @@
 """One task looks at the directory, and one task a file reads what is new.
 
-A file's task is named by the file and its version (time and size), and a task that exists is left
-alone: so a tick over files that were read costs a look at the directory and nothing else, and a file
-dropped again is read again.
+A file's task is named by the file's name, time and size, and a task that exists is left alone: so a
+tick over files that were read costs a look at the directory and nothing else, and a file dropped again
+is read again.
 """
 
 import asyncio
 import os
 import time
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 
 from paymux.connectors.example.config import Config
-from paymux.connectors.example.mapping import Truncated, payment
-from paymux.sdk import Connector, ConnectorContext, Restart, Schedule, SkipRecord, TaskContext, TryAgain, task
+from paymux.connectors.example.mapping import SIZE_MAX, payment
+from paymux.sdk import (
+    Connector,
+    ConnectorContext,
+    DomainError,
+    Restart,
+    Schedule,
+    SetAside,
+    TaskContext,
+    TryAgain,
+    task,
+)
 
-# A file that ends in the middle and has not grown for this long will not.
-SETTLED = 60.0
+# Nanoseconds. A file that ends in the middle and has not grown for this long never will.
+SETTLED = 60 * 10**9
 
 
 class Example(Connector[Config]):
@@ -24,10 +35,8 @@ class Example(Connector[Config]):
     name = "example"
     max_tasks = 10
 
-    def __init__(self, config: Config) -> None:
-        super().__init__(config)
-        # What this process has scheduled; only saves asking, the tasks themselves remember.
-        self.scheduled: set[tuple[str, str]] = set()
+    # What this process has scheduled. It only saves asking: the tasks themselves are what remembers.
+    scheduled: AbstractSet[tuple[str, int, int]] = frozenset()
 
     async def install(self, ctx: ConnectorContext) -> None:
         """Look at the directory now and from then on."""
@@ -36,35 +45,56 @@ class Example(Connector[Config]):
     @task
     async def directory(self, ctx: TaskContext) -> None:
         """Schedule a task for each file that is new."""
-        ctx.log.info(f"Opening directory '{self.config.directory}'...")
+        ctx.log.info(f"Opening directory '{self.config.directory}'...")  # noqa: G004 - the tutorial's line
         files = await asyncio.to_thread(listing, self.config.directory)
-        ctx.log.info(f"Found {len(files)} files")
-        for file, version in sorted(files - self.scheduled):
-            await ctx.schedule(self.file(file, version), Schedule.now(), Restart.NEVER)
-        await ctx.ingest()
+        ctx.log.info(f"Found {len(files)} files")  # noqa: G004 - the tutorial's line
+        nameless = []
+        for name, modified, size in sorted(files - self.scheduled):
+            try:
+                await ctx.schedule(self.file(name, modified, size), Schedule.now(), Restart.NEVER)
+            except DomainError:
+                nameless.append(SetAside(kind="file", reason=f"{name}: the name is not UTF-8; rename it"))
+        await ctx.ingest(payments=nameless)
         self.scheduled = files
 
     @task
-    async def file(self, ctx: TaskContext, file: str, version: str) -> None:
-        """Read one file, unless it has changed since: then a task for the newer version will."""
-        path = self.config.directory / file
-        content = await asyncio.to_thread(path.read_bytes)
-        if version_of(path.stat()) != version:
-            return
-        try:
-            await ctx.ingest(payments=[payment(file, content)])
-        except Truncated as error:
-            if time.time() - path.stat().st_mtime < SETTLED:
-                raise TryAgain(f"{error} Waiting for the rest of it.") from None
-            raise SkipRecord(str(error), raw=content) from None
+    async def file(self, ctx: TaskContext, name: str, modified: int, size: int) -> None:
+        """Read one file, unless it is gone, or has changed: then another task will."""
+        content, *now = await asyncio.to_thread(read, self.config.directory / name)
+        if now == [modified, size]:
+            settled = time.time_ns() - modified > SETTLED
+            await ctx.ingest(payments=[payment(name, content, settled=settled)])
 
 
-def listing(directory: Path) -> set[tuple[str, str]]:
-    """Name and version of each file: ``*.json`` directly in the directory."""
+def listing(directory: Path) -> set[tuple[str, int, int]]:
+    """Name, time and size of each file: ``*.json`` directly in the directory."""
+    found = set()
     with os.scandir(directory) as entries:
-        return {(e.name, version_of(e.stat())) for e in entries if e.name.endswith(".json") and e.is_file()}
+        for entry in entries:
+            if entry.name.endswith(".json"):
+                try:
+                    if entry.is_file():
+                        found.add((entry.name, *version(entry.stat())))
+                except OSError:  # such as a link to itself: the task that reads it will say so
+                    found.add((entry.name, 0, 0))
+    return found
 
 
-def version_of(stat: os.stat_result) -> str:
-    """Changes when the file does."""
-    return f"{stat.st_mtime_ns:x}-{stat.st_size:x}"
+def read(path: Path) -> tuple[bytes, int, int]:
+    """Content, time and size (those after reading, so that a change shows); -1 when it is gone.
+
+    Raises:
+        TryAgain: it cannot be read as things are.
+    """
+    try:
+        with path.open("rb") as file:
+            return file.read(SIZE_MAX + 1), *version(os.fstat(file.fileno()))
+    except FileNotFoundError:
+        return b"", -1, -1
+    except OSError as error:
+        raise TryAgain(f"{path.name}: {error.strerror}") from error
+
+
+def version(stat: os.stat_result) -> tuple[int, int]:
+    """What changes when the file does."""
+    return stat.st_mtime_ns, stat.st_size

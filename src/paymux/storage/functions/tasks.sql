@@ -11,14 +11,17 @@ LANGUAGE sql AS $$
         SELECT i.max_tasks - (SELECT count(*) FROM task t WHERE t.installation = i.id AND t.place) AS places
         FROM installation i WHERE i.id = p_installation
     ), line AS (
-        SELECT t.id FROM task t
+        SELECT t.id, t.waiting FROM task t
         WHERE t.installation = p_installation AND t.waiting IS NOT NULL
         ORDER BY t.waiting
         LIMIT (SELECT greatest(places, 0) FROM free)
+    ), admitted AS (
+        -- A generation of its own: the job that sent it into the line may not be acknowledged yet.
+        UPDATE task t SET place = true, waiting = NULL, generation = t.generation + 1
+        FROM line WHERE t.id = line.id
+        RETURNING t.id, t.generation, line.waiting
     )
-    UPDATE task t SET place = true, waiting = NULL
-    FROM line WHERE t.id = line.id
-    RETURNING t.id, t.generation, interval '0'
+    SELECT a.id, a.generation, interval '0' FROM admitted a ORDER BY a.waiting
 $$;
 
 -- Schedules tasks of one installation, many at once, each by its restart option; returns the jobs to
@@ -58,11 +61,13 @@ BEGIN
             cancelled = t.token IS NOT NULL AND (t.cancelled OR excluded.restart = 'STOP_AND_RESTART'),
             status = CASE WHEN t.token IS NULL THEN excluded.status ELSE t.status END,
             attempts = CASE WHEN t.token IS NULL THEN 0 ELSE t.attempts END,
-            -- A job that is out and due stays valid; anything else that was planned is replaced.
-            generation = t.generation
-                + CASE WHEN t.token IS NULL AND NOT (t.place AND excluded.next_run_at <= now()) THEN 1 ELSE 0 END,
-            place = t.place AND (t.token IS NOT NULL OR excluded.next_run_at <= now()),
-            waiting = CASE WHEN t.token IS NULL AND NOT t.place THEN coalesce(t.waiting, excluded.waiting) END
+            -- The job of a task that holds a place is out; it stays valid when the task is still due.
+            generation = t.generation + CASE WHEN t.token IS NULL AND NOT (
+                t.place AND excluded.next_run_at <= now() AND excluded.schedule <> 'NOW_SYNC') THEN 1 ELSE 0 END,
+            place = t.place AND (t.token IS NOT NULL OR (
+                excluded.next_run_at <= now() AND excluded.schedule <> 'NOW_SYNC')),
+            waiting = CASE WHEN t.token IS NULL AND NOT t.place AND excluded.waiting IS NOT NULL
+                THEN coalesce(t.waiting, excluded.waiting) END
         WHERE excluded.restart IN ('ALWAYS', 'STOP_AND_RESTART')
            OR (excluded.restart = 'IF_NOT_ACTIVE' AND t.token IS NULL AND t.status NOT IN ('ACTIVE', 'PENDING'))
         RETURNING t.id, t.generation, t.next_run_at, t.token, t.schedule
@@ -76,10 +81,12 @@ $$;
 
 -- Starts the run that a job stands for; no row when there is nothing to do: the job is void, or was
 -- delivered twice, or its task now waits in line. Taking over a dead worker's job starts a new run
--- of whatever task ran under it, with a new token, which locks the old run out.
+-- of whatever task ran under it, with a new token, which locks the old run out. One that was told to
+-- stop before its worker died is still `cancelled`: it is begun only to be ended.
 CREATE FUNCTION begin_run(p_job bigint, p_task uuid, p_generation bigint)
 RETURNS TABLE (
-    task uuid, token bigint, installation integer, revision integer, descriptor text, state text, attempts integer
+    task uuid, token bigint, installation integer, revision integer, descriptor text, state text, attempts integer,
+    cancelled boolean
 )
 LANGUAGE plpgsql AS $$
 #variable_conflict use_column
@@ -110,20 +117,21 @@ BEGIN
     END IF;
     RETURN QUERY
     UPDATE task t SET token = nextval('run_number'), job = p_job, running_since = clock_timestamp(),
-        place = t.schedule <> 'NOW_SYNC', waiting = NULL, updated_at = now(),
+        place = t.place OR t.schedule <> 'NOW_SYNC', waiting = NULL, updated_at = now(),
         status = CASE t.status WHEN 'FAILED' THEN t.status ELSE 'ACTIVE' END
     WHERE t.id = v_task.id
-    RETURNING t.id, t.token, t.installation, v_installation.revision, t.descriptor, t.state, t.attempts;
+    RETURNING t.id, t.token, t.installation, v_installation.revision, t.descriptor, t.state, t.attempts, t.cancelled;
 END
 $$;
 
 -- Ends a run: its outcome, the task's next time, and, with p_take, the start of the next task in line
 -- under the same job. Outcomes: SUCCEEDED, FAILED, STOPPED (told to), RETURNED (the worker is going
 -- away; run it again). `what` is LOST (the run was superseded, nothing is written), JOB (to be handed
--- to the engine in the same transaction) or RUN (begun, go on with it).
+-- to the engine in the same transaction) or RUN (begun, go on with it). With p_alone the statement is
+-- the whole transaction: what may need a job is then left as it was, and `what` is JOB without a task.
 CREATE FUNCTION finish_run(
     p_installation integer, p_task uuid, p_token bigint, p_outcome text, p_error text, p_retry interval,
-    p_counts integer[], p_take boolean
+    p_counts integer[], p_take boolean, p_alone boolean
 )
 RETURNS TABLE (
     what text, task uuid, generation bigint, delay interval, token bigint, installation integer,
@@ -140,6 +148,12 @@ BEGIN
     SELECT t.* INTO v_before FROM task t WHERE t.id = p_task AND t.token = p_token FOR UPDATE;
     IF NOT FOUND THEN
         RETURN QUERY SELECT 'LOST', p_task, 0::bigint, interval '0', p_token, p_installation, 0, '', '', 0;
+        RETURN;
+    END IF;
+    -- Only an end that frees its place for the next in line, under the same job, surely needs no other.
+    IF p_alone AND (p_outcome <> 'SUCCEEDED' OR v_before.again OR v_before.schedule = 'EVERY' OR NOT v_before.place
+                    OR NOT p_take OR v_installation.status <> 'INSTALLED') THEN
+        RETURN QUERY SELECT 'JOB', NULL::uuid, 0::bigint, interval '0', p_token, p_installation, 0, '', '', 0;
         RETURN;
     END IF;
     UPDATE task t SET token = NULL, job = NULL, running_since = NULL, place = false, again = false,
@@ -182,6 +196,7 @@ BEGIN
             greatest(v_after.next_run_at - now(), interval '0'), 0::bigint, 0, 0, '', '', 0;
     END IF;
     IF p_take AND v_before.place AND v_installation.status = 'INSTALLED' THEN
+        -- The place goes to the next in line; when there is one, all the others were taken.
         RETURN QUERY
         UPDATE task t SET token = nextval('run_number'), job = v_before.job, running_since = clock_timestamp(),
             place = true, waiting = NULL, updated_at = now(),
@@ -190,6 +205,7 @@ BEGIN
                       ORDER BY n.waiting LIMIT 1)
         RETURNING 'RUN', t.id, t.generation, interval '0', t.token, t.installation, v_installation.revision,
                   t.descriptor, t.state, t.attempts;
+        IF p_alone THEN RETURN; END IF;
     END IF;
     RETURN QUERY SELECT 'JOB', a.task, a.generation, a.delay, 0::bigint, 0, 0, '', '', 0
                  FROM admit_tasks(p_installation) a;

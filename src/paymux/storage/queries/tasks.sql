@@ -6,11 +6,20 @@ SELECT task, generation, delay FROM schedule_tasks($1, $2, $3, $4, $5, $6, $7, $
 
 -- name: begin_run
 -- No row: there is nothing to do.
-SELECT task, token, installation, revision, descriptor, state, attempts FROM begin_run($1, $2, $3);
+SELECT task, token, installation, revision, descriptor, state, attempts, cancelled FROM begin_run($1, $2, $3);
 
 -- name: finish_run
-SELECT what, task, generation, delay, token, installation, revision, descriptor, state, attempts
-FROM finish_run($1, $2, $3, $4, $5, $6, $7, $8);
+SELECT what, task, generation, delay, token, installation, revision, descriptor, state, attempts, false AS cancelled
+FROM finish_run($1, $2, $3, $4, $5, $6, $7, $8, $9);
+
+-- name: holds
+-- Whether a run holds its task until the end of this transaction.
+SELECT FROM task WHERE id = $1 AND token = $2 AND NOT cancelled FOR SHARE;
+
+-- name: dismissed
+-- Of runs (task, token), those that were told to stop or have lost their task.
+SELECT r.token FROM unnest($1::uuid[], $2::bigint[]) AS r (task, token)
+WHERE NOT EXISTS (SELECT FROM task t WHERE t.id = r.task AND t.token = r.token AND NOT t.cancelled);
 
 -- name: neglected_tasks
 -- Tasks that should be in somebody's hands; whether they are, the engine knows. After a minute: until
@@ -23,9 +32,20 @@ LIMIT 10000;
 -- name: recover_task
 SELECT task, generation, delay FROM recover_task($1, $2);
 
+-- name: scheduled_after
+-- In the transaction that scheduled a task: the run after which the one comes that was asked for, or no
+-- row when the task was left alone.
+SELECT coalesce(t.token, (SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM run_number))
+FROM task t WHERE t.id = $1 AND t.xmin = pg_current_xact_id()::xid;
+
 -- name: progress
--- For somebody who waits for the end of one run: a new generation means it is over.
-SELECT generation, status, error FROM task WHERE id = $1;
+-- For somebody who waits for the run after $2. One that a worker gave back or died in goes on as another.
+SELECT t.status, r.outcome, r.error
+FROM task t LEFT JOIN LATERAL (
+    SELECT outcome, error FROM run WHERE task = t.id AND id > $2 AND outcome IN ('SUCCEEDED', 'FAILED', 'STOPPED')
+    ORDER BY id LIMIT 1
+) r ON true
+WHERE t.id = $1;
 
 -- name: list
 -- Newest first; $2 and $3 are the last row of the page before, or NULL.

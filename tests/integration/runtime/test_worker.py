@@ -1,0 +1,430 @@
+"""Workers at work: limits, outcomes, state, and what a run leaves behind."""
+
+import asyncio
+import time
+from datetime import timedelta
+from typing import Any, ClassVar
+
+import msgspec
+import pytest
+from paymux.runtime import execution, outcomes
+from paymux.runtime.contexts import STATE_MAX
+from paymux.sdk import (
+    Connector,
+    ConnectorConfig,
+    ConnectorID,
+    Restart,
+    Schedule,
+    SkipRecord,
+    SlowDown,
+    TaskContext,
+    TaskID,
+    TryAgain,
+)
+
+PERIOD = timedelta(seconds=0.3)
+
+
+def act(key: str) -> dict[str, dict[str, str]]:
+    return {"act": {"key": key}}
+
+
+def thread(key: str) -> dict[str, dict[str, str]]:
+    return {"thread": {"key": key}}
+
+
+def hasty(key: str) -> dict[str, dict[str, str]]:
+    return {"hasty": {"key": key}}
+
+
+class Count(msgspec.Struct):
+    """How far a task has come."""
+
+    n: int = 0
+
+
+async def test_places_are_limited_over_all_workers(probe: Any, start: Any) -> None:
+    """200 tasks, 3 places, two workers: never more than 3 at once, all done, the rest PENDING in order."""
+    probe.max_tasks = 3
+    site = await (await start(probe)).install()
+    await start(probe)
+    keys = [f"{number:03}" for number in range(200)]
+    go = asyncio.Event()
+    orders = []
+
+    async def work(_: TaskContext) -> None:
+        await go.wait()
+        await asyncio.sleep(0.005)
+
+    async def feed(ctx: TaskContext) -> None:
+        for key in keys:
+            await ctx.schedule(act(key))
+
+    probe.acts = dict.fromkeys(keys, work) | {"feed": feed}
+    await site.schedule(act("feed"), Schedule.now_sync())
+    await site.until(lambda: probe.running.total() == 3)
+    rows = await site.database.fetch("SELECT descriptor, status FROM task WHERE waiting > 0 ORDER BY waiting")
+    go.set()
+
+    async def done() -> bool:
+        count = await site.database.fetchval("SELECT count(*) FROM task WHERE status = 'TERMINATED'")
+        return bool(count == len(keys) + 1)
+
+    await site.until(done, 30)
+    orders = sorted(keys, key=lambda key: probe.starts[key][0])
+
+    assert probe.most == 3
+    assert [row["descriptor"] for row in rows] == [f'{{"act":{{"key":"{key}"}}}}' for key in keys[3:]]
+    assert {row["status"] for row in rows} == {"PENDING"}
+    assert all(probe.runs(key) == 1 for key in keys)
+    assert all(abs(orders.index(key) - number) <= 3 for number, key in enumerate(keys))
+
+
+@pytest.mark.parametrize("raised", [
+    ValueError("no such thing"), SystemExit(3), KeyboardInterrupt(), asyncio.CancelledError(), GeneratorExit(),
+    StopIteration(), StopAsyncIteration(), RecursionError("deep"), MemoryError(), BaseException("odd"),
+    ExceptionGroup("several", [ValueError("one"), TryAgain("two")]),
+], ids=lambda raised: type(raised).__name__)  # fmt: skip
+@pytest.mark.parametrize("kind", [act, thread], ids=["async", "thread"])
+async def test_whatever_is_raised_is_a_failed_run(kind: Any, raised: Any, probe: Any, start: Any) -> None:
+    """It is never a success, the worker lives, and a periodic task goes on by its schedule."""
+    site = await (await start(probe)).install()
+
+    async def fail(_: TaskContext) -> None:
+        raise raised
+
+    def fail_in_thread(_: TaskContext) -> None:
+        raise raised
+
+    probe.acts |= {"once": fail, "often": fail}
+    probe.plain |= {"once": fail_in_thread, "often": fail_in_thread}
+    await site.schedule(kind("once"))
+    await site.schedule(kind("often"), Schedule.every(PERIOD))
+    row = await site.reached(kind("once"), "FAILED")
+    await site.until(lambda: probe.runs("often") >= 3)
+    periodic = await site.reached(kind("often"), "FAILED")
+
+    leaf = raised.exceptions[0] if isinstance(raised, ExceptionGroup) else raised
+    assert type(leaf).__name__ in row["error"]
+    assert str(leaf) in row["error"]
+    assert row["next_run_at"] is None
+    assert set(await site.outcomes(kind("once"))) == {"FAILED"}
+    assert periodic["next_run_at"] is not None
+    assert periodic["attempts"] >= 3
+    probe.acts["often"] = lambda _: asyncio.sleep(0)
+    probe.plain["often"] = lambda _: None
+    assert (await site.reached(kind("often"), "ACTIVE"))["error"] is None
+
+
+async def test_try_again_backs_off_and_a_success_forgets(probe: Any, start: Any) -> None:
+    """Each failure in a row doubles the delay; the count and the next run are stored; a success resets."""
+    site = await (await start(probe)).install()
+
+    async def fail_twice(_: TaskContext) -> None:
+        if probe.runs("a") <= 2:
+            raise TryAgain("busy")
+
+    probe.acts["a"] = fail_twice
+    await site.schedule(act("a"))
+    row = await site.reached(act("a"), "FAILED")
+    assert row["error"] == "busy"
+    assert row["attempts"] == 1
+    assert row["next_run_at"] is not None
+    row = await site.reached(act("a"), "TERMINATED")
+
+    first, second, third = probe.starts["a"]
+    assert 0.35 < second - first < 1.2
+    assert 0.75 < third - second < 2
+    assert row["attempts"] == 0
+    assert row["error"] is None
+    told = await site.database.fetch("SELECT type FROM event WHERE object = $1 ORDER BY seq", site.id(act("a")))
+    assert [row["type"] for row in told] == ["TASK_FAILED", "TASK_RECOVERED"]
+
+
+async def test_the_provider_says_when(probe: Any, start: Any) -> None:
+    """SlowDown is obeyed, not multiplied."""
+    site = await (await start(probe)).install()
+
+    async def slow(_: TaskContext) -> None:
+        raise SlowDown(timedelta(minutes=10))
+
+    probe.acts["a"] = slow
+    await site.schedule(act("a"))
+    row = await site.reached(act("a"), "FAILED")
+
+    assert timedelta(minutes=9) < row["next_run_at"] - row["last_run_at"] < timedelta(minutes=11)
+
+
+async def test_a_task_that_hangs_is_cut_off(probe: Any, start: Any) -> None:
+    """Its limit passes, it is cancelled, FAILED, and tried again."""
+    site = await (await start(probe)).install()
+
+    async def hang(_: TaskContext) -> None:
+        await asyncio.sleep(60)
+
+    probe.acts["a"] = hang
+    await site.schedule(hasty("a"))
+    row = await site.reached(hasty("a"), "FAILED")
+
+    assert row["error"] == "The task ran longer than its limit of 0:00:00.300000."
+    assert row["next_run_at"] is not None
+
+
+async def test_code_that_ignores_its_end_loses_its_place(
+    probe: Any, start: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The only place goes to the next task, and what the deaf code commits later is refused."""
+    monkeypatch.setattr(execution, "UNWIND", 0.3)
+    probe.max_tasks = 1
+    site = await (await start(probe)).install()
+    said: list[str] = []
+    go = asyncio.Event()
+
+    async def deaf(ctx: TaskContext) -> None:
+        probe.acts["deaf"] = lambda _: asyncio.sleep(0)
+        while not go.is_set():
+            try:
+                await go.wait()
+            except asyncio.CancelledError:
+                said.append("no")
+        try:
+            await ctx.ingest(state=Count(1))
+        except Exception as error:  # noqa: BLE001 - it is the error that is looked at
+            said.append(type(error).__name__)
+
+    probe.acts["deaf"] = deaf
+    await site.schedule(hasty("deaf"), Schedule.now())
+    await site.schedule(act("next"))
+    await site.until(lambda: probe.runs("next") == 1, 5)
+    go.set()
+    row = await site.reached(hasty("deaf"), "TERMINATED")
+    await site.until(lambda: len(said) == 2)
+
+    assert said == ["no", "Superseded"]
+    assert row["state"] is None
+
+
+async def test_a_plain_function_stalls_nobody(probe: Any, start: Any) -> None:
+    """While one blocks a thread, others run, and a hundred of them run side by side."""
+    site = await (await start(probe)).install()
+
+    def block(_: TaskContext) -> None:
+        time.sleep(1)
+
+    probe.plain = {f"{number}": block for number in range(60)}
+    for key in probe.plain:
+        await site.schedule(thread(key))
+    await site.until(lambda: len(probe.starts) == 60)
+    asked = time.monotonic()
+    await site.schedule(act("quick"), Schedule.now_sync())
+    took = time.monotonic() - asked
+    await site.reached(thread("59"), "TERMINATED")
+
+    assert took < 0.9
+    begun = [starts[0] for key, starts in probe.starts.items() if key != "quick"]
+    assert max(begun) - min(begun) < 1
+
+
+async def test_a_plain_function_commits_as_it_goes(probe: Any, start: Any) -> None:
+    """In a thread, ``ctx.ingest`` and ``ctx.schedule`` have happened when they return."""
+    site = await (await start(probe)).install()
+
+    def work(ctx: Any) -> None:
+        state = ctx.state(Count)
+        ctx.schedule(act("child"))
+        ctx.ingest(state=Count(state.n + 1))
+
+    probe.plain["a"] = work
+    for _ in range(2):
+        await site.schedule(thread("a"), Schedule.now_sync())
+    await site.reached(act("child"), "TERMINATED")
+
+    assert (await site.task(thread("a")))["state"] == '{"n":2}'
+
+
+async def test_a_plain_function_may_return_a_coroutine(probe: Any, start: Any) -> None:
+    """What it returns is run on the loop, with the same context; it is not dropped."""
+    site = await (await start(probe)).install()
+
+    async def later(ctx: TaskContext) -> None:
+        await ctx.ingest(state=Count(7))
+
+    probe.plain["a"] = later
+    await site.schedule(thread("a"), Schedule.now_sync())
+
+    assert (await site.task(thread("a")))["state"] == '{"n":7}'
+
+
+async def test_a_record_that_is_skipped_is_set_aside(probe: Any, start: Any) -> None:
+    """SkipRecord out of a task: the record is kept with its reason, and the run went well."""
+    site = await (await start(probe)).install()
+
+    async def skip(_: TaskContext) -> None:
+        raise SkipRecord("no amount", raw='{"amount": null}')
+
+    probe.acts["a"] = skip
+    await site.schedule(act("a"), Schedule.now_sync())
+    row = await site.database.fetchrow("SELECT * FROM set_aside")
+
+    assert row is not None
+    assert (row["reason"], row["raw"], row["task"]) == ("no amount", '{"amount": null}', site.id(act("a")))
+    assert (await site.task(act("a")))["status"] == "TERMINATED"
+
+
+async def test_state_is_seen_by_the_next_run(probe: Any, start: Any) -> None:
+    """Within the run that wrote it, and in those that follow."""
+    site = await (await start(probe)).install()
+    seen: list[int] = []
+
+    async def count(ctx: TaskContext) -> None:
+        n = ctx.state(Count).n
+        await ctx.ingest(state=Count(n + 1))
+        seen.append(ctx.state(Count).n)
+
+    probe.acts["a"] = count
+    for _ in range(3):
+        await site.schedule(act("a"), Schedule.now_sync())
+
+    assert seen == [1, 2, 3]
+
+
+async def test_a_big_state_is_refused_with_advice(probe: Any, start: Any) -> None:
+    """A checkpoint that grows without end is told so long before it hurts; what was stored stays."""
+    site = await (await start(probe)).install()
+
+    async def grow(ctx: TaskContext) -> None:
+        await ctx.ingest(state="x" * (STATE_MAX - 2))
+        await ctx.ingest(state="é" * (STATE_MAX // 2))
+
+    probe.acts["a"] = grow
+    await site.schedule(act("a"))
+    row = await site.reached(act("a"), "FAILED")
+
+    assert "Keep where you are, not what you have seen" in row["error"]
+    assert row["state"] == f'"{"x" * (STATE_MAX - 2)}"'
+
+
+async def test_what_a_run_schedules_is_committed_with_its_page_or_its_end(probe: Any, start: Any) -> None:
+    """Not before; and a run that fails keeps what it had scheduled."""
+    site = await (await start(probe)).install()
+    seen: list[int] = []
+
+    async def known() -> int:
+        return int(await site.database.fetchval("SELECT count(*) FROM task WHERE descriptor LIKE '%child%'"))
+
+    async def parent(ctx: TaskContext) -> None:
+        await ctx.schedule(act("child-1"))
+        seen.append(await known())
+        await ctx.ingest(state=Count(1))
+        seen.append(await known())
+        await ctx.schedule(act("child-2"))
+        seen.append(await known())
+        raise ValueError("after all")
+
+    probe.acts["parent"] = parent
+    await site.schedule(act("parent"))
+    await site.reached(act("parent"), "FAILED")
+    await site.reached(act("child-1"), "TERMINATED")
+    await site.reached(act("child-2"), "TERMINATED")
+
+    assert seen == [0, 1, 1]
+
+
+async def test_many_children_are_scheduled_by_one_run(probe: Any, start: Any) -> None:
+    """More than one statement takes; each runs once."""
+    site = await (await start(probe)).install()
+
+    async def parent(ctx: TaskContext) -> None:
+        for number in range(2500):
+            await ctx.schedule(act(f"{number}"))
+
+    probe.acts["parent"] = parent
+    await site.schedule(act("parent"), Schedule.now_sync())
+    await site.until(lambda: len(probe.starts) == 2501, 40)
+
+    assert all(len(starts) == 1 for starts in probe.starts.values())
+
+
+async def test_a_superseded_run_leaves_no_trace(probe: Any, start: Any) -> None:
+    """Another run holds the task: state, children and end of the first are refused, even at its end."""
+    site = await (await start(probe)).install()
+    go = asyncio.Event()
+    said: list[str] = []
+
+    async def work(ctx: TaskContext) -> None:
+        await go.wait()
+        await ctx.schedule(act("child"))
+        for page in (ctx.ingest(state=Count(1)), ctx.schedule(act("sync"), Schedule.now_sync())):
+            try:
+                await page
+            except Exception as error:  # noqa: BLE001 - it is the error that is looked at
+                said.append(type(error).__name__)
+
+    probe.acts["a"] = work
+    await site.schedule(act("a"))
+    await site.until(lambda: probe.runs("a") == 1)
+    # As if another worker had taken it over.
+    await site.database.execute("UPDATE task SET token = nextval('run_number'), job = NULL")
+    go.set()
+    await site.until(lambda: not probe.running["a"])
+    await asyncio.sleep(0.3)
+
+    row = await site.task(act("a"))
+    assert said in (["Superseded", "Superseded"], [])
+    assert row["state"] is None
+    assert row["token"] is not None
+    assert await site.database.fetchval("SELECT count(*) FROM task") == 1
+    assert await site.outcomes(act("a")) == []
+
+
+async def test_a_connector_that_is_gone_fails_only_its_own_runs(probe: Any, start: Any) -> None:
+    """The class is not installed any more: its tasks say so, the others go on."""
+
+    class Gone(Connector[ConnectorConfig]):
+        name = "gone"
+
+        async def install(self, ctx: Any) -> None:
+            await ctx.schedule("anything", Schedule.every(PERIOD), Restart.ALWAYS)
+
+    first = await (await start(Gone, worker=False)).install("gone")
+    site = await (await start(probe)).install()
+    await site.schedule(act("a"), Schedule.now_sync())
+    row = await first.reached("anything", "FAILED")
+
+    assert "There is no connector 'GONE'" in row["error"]
+    assert row["next_run_at"] is not None
+
+
+async def test_a_resolved_function_is_given_what_it_asks_for(start: Any) -> None:
+    """The tutorial's way: ``resolve`` and parameters by annotation; what nobody has is refused with the list."""
+    said: list[object] = []
+
+    class Resolver(Connector[ConnectorConfig]):
+        name = "resolver"
+        kinds: ClassVar[dict[str, Any]] = {}
+
+        def resolve(self, descriptor: Any) -> Any:
+            return self.kinds[descriptor]
+
+    async def good(connector: ConnectorID, task: TaskID, ctx: TaskContext) -> None:
+        said.append((connector, task, ctx.task_id))
+
+    def bad(socket: bytes) -> None:
+        said.append(socket)
+
+    Resolver.kinds = {"good": good, "bad": bad, "exit": None}
+    site = await (await start(Resolver)).install("resolver")
+    await site.schedule("good", Schedule.now_sync())
+    await site.schedule("bad")
+    await site.schedule("none")
+    await site.schedule("exit")
+
+    assert said == [(site.connector, site.id("good"), site.id("good"))]
+    assert "what can be asked for is ConnectorContext, ConnectorID" in (await site.reached("bad", "FAILED"))["error"]
+    assert (await site.reached("none", "FAILED"))["error"] == "KeyError: 'none'"
+    assert "not to None" in (await site.reached("exit", "FAILED"))["error"]
+
+
+def test_backing_off_starts_below_a_second() -> None:
+    """The tests above wait for it."""
+    assert timedelta(seconds=0.5) == outcomes.FIRST_DELAY

@@ -13,13 +13,14 @@ from typing import Any
 from urllib.parse import quote
 from uuid import UUID
 
+import asyncpg
 import msgspec
 
 from benchmarks import ground, provider
 from benchmarks.figures import Figure, say
 from benchmarks.http_client import Connection, Latencies, hammer
 from benchmarks.pages import Paymux
-from benchmarks.processes import serving
+from benchmarks.processes import Serving, cpu, serving
 from paymux.domain.ids import parse_payment_id, row_key
 from paymux.storage.database import Database
 
@@ -32,10 +33,10 @@ ROUNDS = 12
 DEPTH_TARGET = 1.3
 _SIZE = 15
 
-# A page with its reports and accounts, as plainly as it can be asked for.
-_LIST = """
+# A page with its reports and accounts, as plainly as it can be asked for: a plan that is made once.
+_LIST = f"""
 WITH page AS (
-    SELECT * FROM payment p WHERE {where} ORDER BY p.created_at DESC, p.key DESC LIMIT $1
+    SELECT * FROM payment p WHERE {{where}} ORDER BY p.created_at DESC, p.key DESC LIMIT {_SIZE + 1}
 )
 SELECT p.*, i.uuid, i.provider, s.reference AS source_reference, d.reference AS destination_reference,
        a.report, a.reference AS report_reference, a.status AS report_status, a.amount AS report_amount,
@@ -48,9 +49,6 @@ LEFT JOIN account d ON d.key = p.destination
 ORDER BY p.created_at DESC, p.key DESC, a.reported_at DESC
 """
 
-# By question and concurrency.
-Measured = dict[tuple[str, int], Latencies]
-
 
 class Question(msgspec.Struct, frozen=True):
     """A request, and the statement that answers it."""
@@ -59,6 +57,17 @@ class Question(msgspec.Struct, frozen=True):
     path: str
     sql: str
     arguments: tuple[object, ...]
+
+
+class Case(msgspec.Struct):
+    """A question asked so many at a time: over HTTP and by the driver; CPU seconds of serve and of ourselves."""
+
+    question: Question
+    many: int
+    http: Latencies = msgspec.field(default_factory=Latencies)
+    bare: Latencies = msgspec.field(default_factory=Latencies)
+    server: float = 0.0
+    client: float = 0.0
 
 
 def measure(*, quick: bool) -> list[Figure]:
@@ -75,7 +84,7 @@ async def _measure(url: str, log: Path, pages: int, *, quick: bool) -> list[Figu
         # It blocks the loop until the process is ready, and nothing else is going on here yet.
         with serving(log, **settings) as served:
             questions = await _questions(served.url, pages * provider.PAGE // 2)
-            return await _ask(served.url, there, questions, ROUNDS // (3 if quick else 1))
+            return await _ask(served, there, questions, ROUNDS // (3 if quick else 1))
 
 
 async def _fill(url: str, pages: int) -> None:
@@ -98,19 +107,18 @@ async def _questions(url: str, depth: int) -> list[Question]:
     newest = (await _cursor(connection, first))["data"][0]["id"]
     cursor, row = await _walk(connection, first, depth)
     connection.close()
-    limit = _SIZE + 1
     asked = [
-        Question("first page", first, _LIST.format(where="true"), (limit,)),
+        Question("first page", first, _LIST.format(where="true"), ()),
         Question(
             f"page at depth {depth:,}", f"/payments?cursor={cursor}",
-            _LIST.format(where="(p.created_at, p.key) < ($2, $3)"), (limit, *row),
+            _LIST.format(where="(p.created_at, p.key) < ($1, $2)"), row,
         ),
-        Question("one by id", f"/payments/{newest}", _LIST.format(where="p.key = $2"), (1, _key(newest))),
+        Question("one by id", f"/payments/{newest}", _LIST.format(where="p.key = $1"), (_key(newest),)),
     ]  # fmt: skip
     for name, status in (("common", provider.COMMON_STATUS), ("rare", provider.RARE_STATUS)):
         query = quote(msgspec.json.encode({"$match": {"status": status}}).decode())
-        sql = _LIST.format(where="p.status = $2")
-        asked.append(Question(f"of a {name} status", f"{first}&query={query}", sql, (limit, str(status))))
+        sql = _LIST.format(where="p.status = $1")
+        asked.append(Question(f"of a {name} status", f"{first}&query={query}", sql, (str(status),)))
     return asked
 
 
@@ -135,49 +143,52 @@ def _key(payment: str) -> UUID:
     return row_key(parts.connector.reference, "payment", parts.reference)
 
 
-async def _ask(url: str, database_url: str, questions: list[Question], rounds: int) -> list[Figure]:
+async def _ask(served: Serving, url: str, questions: list[Question], rounds: int) -> list[Figure]:
     most = max(CONCURRENCIES)
-    connections = [await Connection.open(url) for _ in range(most)]
-    database = await Database.open(database_url, size=most)
-    http = {(q.name, many): Latencies() for many in CONCURRENCIES for q in questions}
-    bare = {(q.name, many): Latencies() for many in CONCURRENCIES for q in questions}
-    client = 0.0
-    for number in range(rounds + 1):
-        for many in CONCURRENCIES:
-            for q in questions:
-                calls = [partial(connection.get, q.path) for connection in connections[:many]]
-                before = time.process_time()
-                await hammer(calls, SLICE, http[q.name, many])
-                client += time.process_time() - before
-                await hammer(
-                    [partial(database.fetch, q.sql, *q.arguments)] * many, SLICE / 2, bare[q.name, many]
-                )
-        if number == 0:  # that was for warming up
-            client = 0.0
-            for measured in (*http.values(), *bare.values()):
-                measured.each.clear()
-                measured.elapsed = 0.0
-        elif number % 4 == 0:
-            say(f"  api: {number} of {rounds} rounds")
+    connections = [await Connection.open(served.url) for _ in range(most)]
+    bare = [
+        await asyncpg.connect(url, server_settings={"search_path": "paymux", "jit": "off"})
+        for _ in range(most)
+    ]
+
+    async def ask_all(cases: list[Case]) -> None:
+        for case in cases:
+            calls = [partial(connection.get, case.question.path) for connection in connections[: case.many]]
+            before = cpu([served.pid]), time.process_time()
+            await hammer(calls, SLICE, case.http)
+            case.server += cpu([served.pid]) - before[0]
+            case.client += time.process_time() - before[1]
+            asked = (case.question.sql, *case.question.arguments)
+            await hammer([partial(one.fetch, *asked) for one in bare[: case.many]], SLICE / 2, case.bare)
+
+    cases = [Case(question, many) for many in CONCURRENCIES for question in questions]
+    await ask_all([Case(case.question, case.many) for case in cases])  # warms up both sides
+    for number in range(rounds):
+        await ask_all(cases)
+        say(f"  api: {number + 1} of {rounds} rounds")
     for connection in connections:
         connection.close()
-    await database.close()
-    say(f"  api: the client used {1e6 * client / sum(len(m.each) for m in http.values()):.0f} µs a request")
-    return [_figure(q.name, many, http, bare) for many in CONCURRENCIES for q in questions] + [
-        Figure(
-            what=f"api: p50 at depth, {many} at a time", unit="ms",
-            value=http[questions[1].name, many].percentile(0.5),
-            floor=http[questions[0].name, many].percentile(0.5), beside="first page",
-            target=DEPTH_TARGET, sense="<=",
-        )
-        for many in CONCURRENCIES
-    ]  # fmt: skip
+    for one in bare:
+        await one.close()
+    requests = sum(len(case.http.each) for case in cases)
+    say(f"  api: the client used {1e6 * sum(case.client for case in cases) / requests:.0f} µs a request")
+    return [_figure(case) for case in cases] + [
+        _depth(cases[at], cases[at + 1]) for at in range(0, len(cases), len(questions))
+    ]
 
 
-def _figure(name: str, many: int, http: Measured, bare: Measured) -> Figure:
-    measured = http[name, many]
-    p50, p99 = measured.percentile(0.5), measured.percentile(0.99)
+def _figure(case: Case) -> Figure:
+    p50, p99 = case.http.percentile(0.5), case.http.percentile(0.99)
+    used = 1000 * case.server / len(case.http.each)
     return Figure(
-        what=f"api: {name}, {many} at a time", value=measured.rate, unit="/s", floor=bare[name, many].rate,
-        beside="bare SQL", note=f"p50 {p50:.2f} ms, p99 {p99:.2f} ms",
+        what=f"api: {case.question.name}, {case.many} at a time", value=case.http.rate, unit="/s",
+        floor=case.bare.rate, beside="bare SQL",
+        note=f"p50 {p50:.2f} ms, p99 {p99:.2f} ms, {used:.2f} ms of CPU",
+    )  # fmt: skip
+
+
+def _depth(first: Case, deep: Case) -> Figure:
+    return Figure(
+        what=f"api: p50 at depth, {deep.many} at a time", value=deep.http.percentile(0.5), unit="ms",
+        floor=first.http.percentile(0.5), beside="first page", target=DEPTH_TARGET, sense="<=",
     )  # fmt: skip

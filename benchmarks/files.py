@@ -27,7 +27,7 @@ TARGET = 0.4
 # Each takes its turn this many times.
 ROUNDS = 2
 _BATCH = 1000
-_LOOK = 0.02
+_LOOK = 0.25
 _LONGEST = 600.0
 
 
@@ -93,14 +93,15 @@ async def _read(url: str, directory: Path, count: int) -> float:
     """Seconds from the install of the example connector to the payment of the last file."""
     watch = await asyncpg.connect(url)
     async with service(Settings(), ground.ground(url), worker=True) as running:
-        start = time.perf_counter()
+        # By the server's clock: each payment carries the time of its commit, so we need not look often.
+        start = await watch.fetchval("SELECT clock_timestamp()")
         await running.installing.install("example", {"directory": str(directory)})
         async with asyncio.timeout(_LONGEST):
             while await watch.fetchval("SELECT count(*) FROM paymux.payment") < count:  # noqa: ASYNC110 - looks at another's work
                 await asyncio.sleep(_LOOK)
-        elapsed = time.perf_counter() - start
+        last = await watch.fetchval("SELECT max(updated_at) FROM paymux.payment")
     await watch.close()
-    return elapsed
+    return float((last - start).total_seconds())
 
 
 def _file(number: int) -> bytes:

@@ -1,15 +1,23 @@
-"""One service for the story of each module."""
+"""One service for all that ask, and something in it to ask for."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
-from tests.e2e.service import Service
+from tests.e2e.service import Service, eventually, payment_file
+
+# Payments of the installation ``stocked``.
+STOCKED = 34
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """A service that the tests of a module share."""
-    service = Service(tmp_path_factory.mktemp("service"))
+    """A service that tests share."""
+    yield from running(Service(tmp_path_factory.mktemp("service")))
+
+
+def running(service: Service) -> Iterator[Service]:
+    """Start it, and stop it when it is done with."""
     service.start()
     yield service
     if service.running:
@@ -17,8 +25,44 @@ def process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 
 
 @pytest.fixture
-def service(process: Service) -> Service:
-    """The service of this module, running again should a test before this one have left it dead."""
+def service(process: Service) -> Iterator[Service]:
+    """The shared service, whatever the test before has done to it; what a test installs goes with it."""
     if not process.running:
         process.start()
-    return process
+    yield process
+    for row in process.get("/connectors")["data"] if process.running else ():
+        if row["name"] != "stocked":
+            process.uninstall(row["connectorID"], row["provider"])
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Path:
+    """An empty directory to watch."""
+    watched = tmp_path / "payments"
+    watched.mkdir()
+    return watched
+
+
+@pytest.fixture(scope="session")
+def stocked(process: Service, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """An installation with ``STOCKED`` payments, of which several share a time; the only one of its kind."""
+    directory = tmp_path_factory.mktemp("stocked")
+    for number in range(STOCKED):
+        (directory / f"{number:02}.json").write_text(
+            payment_file(
+                f"{number:02}",
+                created_at=f"2020-01-{number // 5 + 1:02}T00:00:00Z",
+                status="SUCCEEDED" if number % 2 else "PENDING",
+            )
+        )
+    (directory / "broken 1.json").write_text("{}")
+    (directory / "broken 2.json").write_text("[]")
+    connector = process.install("pier", directory=str(directory), name="stocked")
+    eventually(
+        lambda: (
+            len(process.payments(connector)) == STOCKED and len(process.set_aside(connector, "pier")) == 2
+        ),
+        lambda: process.tasks(connector, "pier"),
+    )
+    yield connector
+    process.uninstall(connector, "pier")

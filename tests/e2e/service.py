@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from base64 import urlsafe_b64encode
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -17,6 +18,8 @@ import httpx
 
 PAYMUX = Path(sys.executable).with_name("paymux")
 
+# Every route is there twice.
+PREFIXES = ("", "/api/payments")
 # Seconds; far beyond what anything here takes, so that a slow machine is not a failing test.
 PATIENCE = 60.0
 LOOK = 0.05
@@ -125,15 +128,15 @@ class Service:
         """All that was logged, by every process so far."""
         return self.log_file.read_text("utf-8") if self.log_file.exists() else ""
 
-    def lines(self, start: int = 0) -> list[dict[str, Any]]:
+    def lines(self, start: int = 0, containing: str = "") -> list[dict[str, Any]]:
         """Log lines from character ``start`` on; one that a kill cut off is left out."""
-        whole = [line for line in self.log()[start:].splitlines(keepends=True) if line.endswith("}\n")]
-        return [json.loads(line) for line in whole]
+        lines = self.log()[start:].splitlines(keepends=True)
+        return [json.loads(line) for line in lines if line.endswith("}\n") and containing in line]
 
     def events(self, connector: str, kind: str = "SAVED_PAYMENT") -> list[tuple[str, dict[str, Any]]]:
         """Idempotency key and payload of what was published about an installation, in order."""
         found = []
-        for line in self.lines():
+        for line in self.lines(containing=connector):
             if line["msg"] == "Publishing message" and line["type"] == kind:
                 payload = json.loads(line["payload"])
                 if payload["connectorId"] == connector:
@@ -193,3 +196,18 @@ def payment_file(reference: object, **fields: object) -> str:
         "scheme": "visa",
     } | fields
     return json.dumps({name: value for name, value in content.items() if value is not None})
+
+
+def encoded(identity: dict[str, Any]) -> str:
+    """The identifier of what is identified so."""
+    text = json.dumps(identity, sort_keys=True, separators=(",", ":"))
+    return urlsafe_b64encode(text.encode()).decode().rstrip("=")
+
+
+def refused(answer: httpx.Response, status: int, code: str) -> str:
+    """Check that an answer is this error, in the shape of an error; returns its message."""
+    body = answer.json()
+    assert (answer.status_code, body["errorCode"]) == (status, code), answer.text
+    assert body.keys() - {"details"} == {"errorCode", "errorMessage"}
+    assert body["errorMessage"]
+    return str(body["errorMessage"])

@@ -28,6 +28,7 @@ T = TypeVar("T")
 
 # Query parameters of every list, as text: what is wrong with them is said in our own words.
 PageSize = Annotated[str | None, QueryParameter(name="pageSize")]
+CursorText = Annotated[str | None, QueryParameter(name="cursor")]
 Filter = Annotated[str | None, QueryParameter(name="query")]
 
 

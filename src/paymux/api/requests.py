@@ -1,10 +1,12 @@
 """What handlers share: the parts of the service they call, and how a body is read."""
 
-from typing import Any
+from typing import Any, TypeAlias
 
 import msgspec
 from litestar import Request
+from litestar.di import NamedDependency
 from litestar.exceptions import InternalServerException
+from litestar.params import FromPath
 
 from paymux.api.errors import InvalidBody
 from paymux.api.paging import Cursors
@@ -22,6 +24,11 @@ class Parts(msgspec.Struct, frozen=True):
     cursors: Cursors
     version: str
     max_body_bytes: int
+
+
+# How a handler asks for it, and for what stands in its path.
+Injected: TypeAlias = NamedDependency[Parts]
+PathText: TypeAlias = FromPath[str]
 
 
 async def json_object(request: "Request[Any, Any, Any]") -> dict[str, Any] | None:

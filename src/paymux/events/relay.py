@@ -19,8 +19,14 @@ from paymux.storage.database import LOST, Connection, Database
 BATCH = 1000
 # Events written by other processes are found by looking; our own wake us.
 LOOK = 0.5
-# A sink that is down, or a leader elsewhere.
+# Between batches that were not full: what comes in one by one is told by the dozen, at a dozenth of the cost.
+LINGER = 0.1
+# A sink that is down, or a leader elsewhere; doubled with every batch that the sink does not take.
 WAIT_MIN, WAIT_MAX = 1.0, 60.0
+
+
+class NotTaken(Exception):
+    """The sink did not take a batch of events. They wait in the outbox and are offered again."""
 
 
 class Relay:
@@ -30,7 +36,8 @@ class Relay:
         self._database = database
         self._sink = sink
         self._news = asyncio.Event()
-        self._stopping = False
+        self._stopping = asyncio.Event()
+        self._wait = WAIT_MIN
 
     def told(self) -> None:
         """There may be something to tell."""
@@ -39,54 +46,65 @@ class Relay:
     async def run(self) -> None:
         """Relay until ``stop``; survives the absence of the database and of the sink."""
         log = structlog.get_logger().bind(component="publisher")
-        wait = WAIT_MIN
-        while not self._stopping:
+        while not self._stopping.is_set():
+            wait = WAIT_MIN
             try:
                 async with self._database.connection() as db:
                     if await events.lead(db):
-                        wait = WAIT_MIN
                         await self._lead(db)
+            except NotTaken as error:
+                wait = self._backoff()
+                why = str(error.__cause__) or type(error.__cause__).__name__
+                log.error("Events could not be published, will try again", error=why, wait=f"{wait:g}s")  # noqa: TRY400 - the sink's trouble, no defect of ours
             except LOST:
                 pass
-            except Exception as error:  # noqa: BLE001 - whatever a sink raises, the events stay and are offered again
-                log.error(
-                    "Events could not be published, will try again", error=str(error), wait=f"{wait:g}s"
-                )
-                wait = min(wait * 2, WAIT_MAX)
-            await self._pause(wait)
+            except Exception:
+                wait = self._backoff()
+                log.exception("Events cannot be told, will try again", wait=f"{wait:g}s")
+            await _first(self._stopping, wait)
 
     def stop(self, _grace: timedelta | None = None) -> None:
         """Tell what is there and end."""
-        self._stopping = True
+        self._stopping.set()
         self._news.set()
 
     async def _lead(self, db: Connection) -> None:
         try:
             while True:
                 self._news.clear()
-                while await self._drain(db):
+                while await self._drain(db) == BATCH:
                     pass
-                if self._stopping:
+                if self._stopping.is_set():
                     return
-                await self._pause(LOOK)
+                await _first(self._stopping, LINGER)
+                await _first(self._news, LOOK)
         finally:
             with contextlib.suppress(*LOST):
                 await events.step_down(db)
 
-    async def _drain(self, db: Connection) -> bool:
-        """Tell one batch; False when there was nothing."""
+    async def _drain(self, db: Connection) -> int:
+        """Tell one batch; returns how many there were."""
         rows = await events.waiting(db, BATCH)
         if not rows:
-            return False
+            return 0
         numbers = [row["seq"] for row in rows]
+        batch = [from_row(row) for row in rows]
         try:
-            await self._sink.publish([from_row(row) for row in rows])
-        except Exception:
+            await self._sink.publish(batch)
+        except Exception as error:
             await events.refused(db, numbers)
-            raise
+            # Also when it is of a kind that, from the database, would mean that we lost it.
+            raise NotTaken(NotTaken.__doc__) from error
         await events.told(db, numbers)
-        return True
+        self._wait = WAIT_MIN
+        return len(rows)
 
-    async def _pause(self, seconds: float) -> None:
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._news.wait(), seconds)
+    def _backoff(self) -> float:
+        wait, self._wait = self._wait, min(self._wait * 2, WAIT_MAX)
+        return wait
+
+
+async def _first(event: asyncio.Event, seconds: float) -> None:
+    """Wait for the event, so long at most."""
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(event.wait(), seconds)

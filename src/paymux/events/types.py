@@ -12,6 +12,7 @@ from uuid import UUID, uuid5
 import msgspec
 
 from paymux.domain.ids import ConnectorID, account_id, payment_id
+from paymux.domain.times import parse_rfc3339, rfc3339
 
 TOPIC = "payments"
 APP = "payments"
@@ -89,14 +90,17 @@ def as_json(text: str | None) -> Any:
     if text is None:
         return None
     try:
-        msgspec.json.decode(text)
-    except msgspec.DecodeError:
+        # Not into values: a number may be beyond what those can hold, and need not be.
+        return msgspec.json.decode(text, type=msgspec.Raw)
+    except (msgspec.DecodeError, RecursionError):
         return text
-    return msgspec.Raw(text.encode())
 
 
 def _facts(row: Any) -> dict[str, Any]:
-    return msgspec.json.decode(row["facts"], type=dict[str, Any]) if row["facts"] else {}
+    facts = msgspec.json.decode(row["facts"], type=dict[str, Any]) if row["facts"] else {}
+    if "createdAt" in facts:
+        facts["createdAt"] = rfc3339(parse_rfc3339(facts["createdAt"]))  # the database writes +00:00
+    return facts
 
 
 def _of(connector: ConnectorID) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import msgspec
 from paymux.ingestion.page import Page, columns, hashes
 from paymux.storage import pages
 from paymux.storage.database import COLLISION, SUPERSEDED, Connection, Database, DatabaseError, code_of
+from paymux.storage.together import Together
 
 # From here on asking first is cheaper than sending the rows; below, a second round trip costs more.
 ASK_FIRST_FROM = 50
@@ -51,6 +52,10 @@ class Ingester:
     def __init__(self, database: Database, told: Callable[[], None]) -> None:
         self._database = database
         self._told = told
+        # Small pages of several runs share a round trip and a wait for the disk.
+        self._together: Together[pages.PageRow, tuple[int, int]] = Together(
+            lambda rows: pages.commit_pages(database, rows)
+        )
 
     async def commit(
         self,
@@ -88,26 +93,27 @@ class Ingester:
         state: str | None,
         also: Callable[[Connection], Awaitable[Any]] | None,
     ) -> tuple[int, int]:
-        async def commit(db: Database | Connection) -> tuple[int, int]:
-            return await pages.commit_page(
-                db,
-                installation=holder.installation,
-                task=holder.task,
-                token=holder.token,
-                state=state,
-                accounts=columns(page.accounts),
-                balances=columns(page.balances),
-                payments=payments,
-                aside=columns(page.aside),
-            )
-
+        row = pages.PageRow(
+            holder.installation,
+            holder.task,
+            holder.token,
+            state,
+            columns(page.accounts),
+            columns(page.balances),
+            payments,
+            columns(page.aside),
+        )
         for attempt in range(1, ATTEMPTS + 1):
             try:
+                if also is None and page.seen < ASK_FIRST_FROM:
+                    return await self._together(row)
                 if also is None:
-                    return await commit(self._database)
+                    ((added, changed),) = await pages.commit_pages(self._database, [row])
+                    return added, changed
                 async with self._database.transaction() as db:
                     await also(db)
-                    return await commit(db)
+                    ((added, changed),) = await pages.commit_pages(db, [row])
+                    return added, changed
             except COLLISION:
                 if attempt == ATTEMPTS:
                     raise

@@ -74,7 +74,7 @@ class Execution:
         if self._work.done() and not self._work.cancelled():
             # Looked at in any case, or it is reported as never looked at.
             raised = self._work.exception()
-            error = error or raised
+            error = error or (raised if isinstance(raised, Exception | None) else _escaped(raised))
         elif error is None:
             error = Escaped("The connector's code cancelled itself.")
         if not self._over.done():
@@ -94,7 +94,11 @@ def contained() -> Iterator[None]:
             raise
         raise Escaped("The connector's code raised CancelledError, which nobody had asked for.") from None
     except BaseException as error:
-        raise Escaped(f"The connector's code raised {type(error).__name__}({error}).") from error
+        raise _escaped(error) from error
+
+
+def _escaped(error: BaseException) -> Escaped:
+    return Escaped(f"The connector's code raised {type(error).__name__}({error}).")
 
 
 async def _guarded(work: Awaitable[None]) -> None:

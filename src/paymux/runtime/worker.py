@@ -30,6 +30,7 @@ from paymux.sdk.tasks import TIMEOUT, Resolved
 from paymux.storage import tasks
 from paymux.storage.database import Database
 from paymux.storage.tasks import Begun, Ending, Finished
+from paymux.storage.together import Together
 
 # A place goes back to the engine after this, so that other installations get their turn.
 TURN = 10.0
@@ -67,6 +68,9 @@ class Worker:
         self._installations = installations
         self._ingester = ingester
         self._mask = mask
+        self._end_together: Together[tuple[Begun, list[int]], Finished | None] = Together(
+            lambda ends: tasks.finish_at_once(bookkeeping, ends)
+        )
         # By token, with the task.
         self._running: dict[int, tuple[UUID, Execution]] = {}
         self._watched: set[int] = set()
@@ -188,7 +192,7 @@ class Worker:
 
         async def finish() -> Finished:
             if ending is _SUCCEEDED and not plans and go_on():
-                finished = await tasks.finish_at_once(self._bookkeeping, begun, ending, counts)
+                finished = await self._end_together((begun, counts))
                 if finished is not None:
                     return finished
             async with self._bookkeeping.transaction() as db:

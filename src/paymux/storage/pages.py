@@ -1,7 +1,10 @@
 """Writes a page. The statements are in functions/pages.sql."""
 
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
+
+import msgspec
 
 from paymux.storage.database import Connection, Database
 from paymux.storage.statements import statements
@@ -15,25 +18,28 @@ async def fresh_payments(db: Database | Connection, keys: list[UUID], hashes: li
     return list(await db.fetchval(_SQL["fresh_payments"], keys, hashes))
 
 
-async def commit_page(
-    db: Database | Connection,
-    *,
-    installation: int,
-    task: UUID | None,
-    token: int | None,
-    state: str | None,
-    accounts: Columns,
-    balances: Columns,
-    payments: Columns,
-    aside: Columns,
-) -> tuple[int, int]:
-    """Commit a page; returns how many records were new and how many changed.
+class PageRow(msgspec.Struct, frozen=True):
+    """A page in columns; of a kind that is absent, None. ``state`` is JSON, None to leave it."""
+
+    installation: int
+    task: UUID | None
+    token: int | None
+    state: str | None
+    accounts: Columns
+    balances: Columns
+    payments: Columns
+    aside: Columns
+
+
+async def commit_pages(db: Database | Connection, pages: Sequence[PageRow]) -> list[tuple[int, int]]:
+    """Commit pages, all or none; returns for each how many records were new and how many changed.
 
     Raises:
-        DatabaseError: with code SUPERSEDED when the run no longer holds its task.
+        DatabaseError: with code SUPERSEDED when one of the runs no longer holds its task.
     """
-    row = await db.fetchrow(
-        _SQL["commit_page"], installation, task, token, state, accounts, balances, payments, aside
-    )
-    assert row is not None  # noqa: S101 - the function always returns one row
-    return row["added"], row["changed"]
+    rows = [msgspec.structs.astuple(page) for page in pages]
+    if len(rows) == 1:
+        found = await db.fetch(_SQL["commit_page"], *rows[0])
+    else:
+        found = await db.fetch(_SQL["commit_pages"], *map(list, zip(*rows, strict=True)))
+    return [(row["added"], row["changed"]) for row in found]

@@ -90,17 +90,32 @@ async def finish(
     db: Connection, run: Begun, ending: Ending, counts: list[int], *, take_next: bool
 ) -> Finished:
     """End a run; hand the jobs to the engine in the same transaction."""
-    rows = await _finish(db, run, ending, counts, take_next=take_next, alone=False)
+    rows = await db.fetch(
+        _SQL["finish_run"], run.installation, run.task, run.token, ending.outcome, ending.error,
+        ending.retry, counts, take_next, False,
+    )  # fmt: skip
     jobs = [_job(row) for row in rows if row["what"] == "JOB"]
     return Finished(any(row["what"] == "LOST" for row in rows), jobs, _next(rows))
 
 
-async def finish_at_once(db: Database, run: Begun, ending: Ending, counts: list[int]) -> Finished | None:
-    """End a run in one round trip and begin the next, or nothing: it takes a transaction and ``finish``."""
-    rows = await _finish(db, run, ending, counts, take_next=True, alone=True)
-    if any(row["what"] == "JOB" for row in rows):
-        return None
-    return Finished(any(row["what"] == "LOST" for row in rows), [], _next(rows))
+async def finish_at_once(db: Database, ends: Sequence[tuple[Begun, list[int]]]) -> list[Finished | None]:
+    """End runs that went well, all in one round trip, and begin the next of each installation.
+
+    None for a run that was left as it is: its end takes a transaction and ``finish``.
+    """
+    order = sorted(range(len(ends)), key=lambda place: ends[place][0].installation)
+    runs = [ends[place] for place in order]
+    rows = await db.fetch(
+        _SQL["finish_runs_alone"],
+        [run.installation for run, _ in runs],
+        [run.task for run, _ in runs],
+        [run.token for run, _ in runs],
+        *zip(*(counts for _, counts in runs), strict=True),
+    )
+    by_run: list[list[Row]] = [[] for _ in ends]
+    for row in rows:
+        by_run[order[row["ord"] - 1]].append(row)
+    return [_alone(found) for found in by_run]
 
 
 async def holds(db: Connection, task: UUID, token: int | None) -> bool:
@@ -160,14 +175,11 @@ def _begun(row: Any) -> Begun:
     return Begun(*(row[field] for field in Begun.__struct_fields__))
 
 
+def _alone(rows: Sequence[Row]) -> Finished | None:
+    if any(row["what"] == "JOB" for row in rows):
+        return None
+    return Finished(any(row["what"] == "LOST" for row in rows), [], _next(rows))
+
+
 def _next(rows: Sequence[Row]) -> Begun | None:
     return next((_begun(row) for row in rows if row["what"] == "RUN"), None)
-
-
-async def _finish(
-    db: Database | Connection, run: Begun, ending: Ending, counts: list[int], *, take_next: bool, alone: bool
-) -> list[Row]:
-    return await db.fetch(
-        _SQL["finish_run"], run.installation, run.task, run.token, ending.outcome, ending.error,
-        ending.retry, counts, take_next, alone,
-    )  # fmt: skip

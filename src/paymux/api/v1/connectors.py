@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 from litestar import Request, delete, get, post
 
-from paymux.api.requests import Parts, json_object
+from paymux.api.requests import Injected, Parts, PathText, json_object
 from paymux.domain.ids import ConnectorID
 from paymux.sdk.config import template
 from paymux.storage import installations
@@ -21,7 +21,7 @@ class Installed(msgspec.Struct, rename={"connector_id": "connectorID"}):
 
 
 @get("/connectors")
-async def list_installed(parts: Parts) -> dict[str, list[Installed]]:
+async def list_installed(parts: Injected) -> dict[str, list[Installed]]:
     """List what is installed."""
     rows = await installations.listed(parts.database)
     return {
@@ -33,38 +33,42 @@ async def list_installed(parts: Parts) -> dict[str, list[Installed]]:
 
 
 @get("/connectors/configs")
-async def list_templates(parts: Parts) -> dict[str, dict[str, Any]]:
+async def list_templates(parts: Injected) -> dict[str, dict[str, Any]]:
     """List every connector with the fields of its config."""
     return {"data": {found.provider(): template(found.config_class) for found in parts.registry}}
 
 
 @post("/connectors/{provider:str}", status_code=201)
-async def install(provider: str, request: Request[Any, Any, Any], parts: Parts) -> dict[str, dict[str, str]]:
+async def install(
+    provider: PathText, request: Request[Any, Any, Any], parts: Injected
+) -> dict[str, dict[str, str]]:
     """Install a connector; the body is its config."""
     installed = await parts.installing.install(provider, await json_object(request))
     return {"data": {"connectorID": installed.encode()}}
 
 
 @delete("/connectors/{provider:str}", status_code=204)
-async def uninstall_only(provider: str, parts: Parts) -> None:
+async def uninstall_only(provider: PathText, parts: Injected) -> None:
     """Uninstall the only installation of a connector."""
     await parts.installing.uninstall(provider, None)
 
 
 @delete("/connectors/{provider:str}/{connector_id:str}", status_code=204)
-async def uninstall(provider: str, connector_id: str, parts: Parts) -> None:
+async def uninstall(provider: PathText, connector_id: PathText, parts: Injected) -> None:
     """Uninstall one installation."""
     await parts.installing.uninstall(provider, ConnectorID.parse(connector_id))
 
 
 @get("/connectors/{provider:str}/config")
-async def read_only_config(provider: str, parts: Parts) -> dict[str, dict[str, Any]]:
+async def read_only_config(provider: PathText, parts: Injected) -> dict[str, dict[str, Any]]:
     """Read the config of the only installation of a connector, secrets masked."""
     return await _config(parts, provider, None)
 
 
 @get("/connectors/{provider:str}/{connector_id:str}/config")
-async def read_config(provider: str, connector_id: str, parts: Parts) -> dict[str, dict[str, Any]]:
+async def read_config(
+    provider: PathText, connector_id: PathText, parts: Injected
+) -> dict[str, dict[str, Any]]:
     """Read the config of one installation, secrets masked."""
     return await _config(parts, provider, ConnectorID.parse(connector_id))
 

@@ -8,8 +8,8 @@ import msgspec
 from litestar import get
 
 from paymux.api.errors import InvalidQuery, NoSuchThing
-from paymux.api.paging import Filter, PageSize, Place
-from paymux.api.requests import Parts
+from paymux.api.paging import CursorText, Filter, PageSize, Place
+from paymux.api.requests import Injected, Parts, PathText
 from paymux.domain.ids import ConnectorID, account_id, parse_payment_id, payment_id, row_key
 from paymux.events.types import as_json
 from paymux.storage import installations, payments
@@ -53,7 +53,7 @@ class Payment(msgspec.Struct, rename="camel", kw_only=True):
 
 @get("/payments")
 async def list_payments(
-    parts: Parts, page_size: PageSize = None, cursor: str | None = None, match: Filter = None
+    parts: Injected, page_size: PageSize = None, cursor: CursorText = None, match: Filter = None
 ) -> dict[str, Any]:
     """List payments, newest first, filtered by ``query={"$match": {"status": "SUCCEEDED"}}``."""
     place = parts.cursors.place("payments", page_size, cursor, match)
@@ -62,7 +62,7 @@ async def list_payments(
 
 @get("/connectors/{provider:str}")
 async def list_of_connector(
-    provider: str, parts: Parts, page_size: PageSize = None, cursor: str | None = None
+    provider: PathText, parts: Injected, page_size: PageSize = None, cursor: CursorText = None
 ) -> dict[str, Any]:
     """List the payments of the only installation of a connector."""
     row = await parts.installing.find(provider, None)
@@ -71,7 +71,7 @@ async def list_of_connector(
 
 
 @get("/payments/{payment:str}")
-async def get_payment(payment: str, parts: Parts) -> dict[str, Payment]:
+async def get_payment(payment: PathText, parts: Injected) -> dict[str, Payment]:
     """Read one payment, by any identifier it ever had."""
     wanted = parse_payment_id(payment)
     rows = await payments.get(

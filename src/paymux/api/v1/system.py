@@ -3,11 +3,11 @@
 from litestar import Response, get
 
 from paymux.api.errors import INTERNAL, answer
-from paymux.api.requests import Parts
+from paymux.api.requests import Injected
 
 
 @get(["/_health", "/_healthcheck"])
-async def health(parts: Parts) -> Response[dict[str, str]]:
+async def health(parts: Injected) -> Response[dict[str, str]]:
     """200 while the database answers."""
     try:
         await parts.database.fetchval("SELECT 1")
@@ -23,7 +23,7 @@ async def live() -> dict[str, str]:
 
 
 @get("/_info")
-async def info(parts: Parts) -> dict[str, str]:
+async def info(parts: Injected) -> dict[str, str]:
     """The version."""
     return {"version": parts.version}
 

@@ -8,8 +8,8 @@ import msgspec
 from litestar import get
 
 from paymux.api.errors import NoSuchThing
-from paymux.api.paging import PageSize
-from paymux.api.requests import Parts
+from paymux.api.paging import CursorText, PageSize
+from paymux.api.requests import Injected, Parts, PathText
 from paymux.domain.errors import InvalidId
 from paymux.domain.ids import ConnectorID
 from paymux.storage import set_aside, tasks
@@ -50,7 +50,7 @@ class SetAside(msgspec.Struct, rename="camel", kw_only=True):
 
 @get("/connectors/{provider:str}/tasks")
 async def list_of_only(
-    provider: str, parts: Parts, page_size: PageSize = None, cursor: str | None = None
+    provider: PathText, parts: Injected, page_size: PageSize = None, cursor: CursorText = None
 ) -> dict[str, Any]:
     """List the tasks of the only installation of a connector."""
     return await _list(parts, await parts.installing.find(provider, None), page_size, cursor)
@@ -58,7 +58,11 @@ async def list_of_only(
 
 @get("/connectors/{provider:str}/{connector_id:str}/tasks")
 async def list_tasks(
-    provider: str, connector_id: str, parts: Parts, page_size: PageSize = None, cursor: str | None = None
+    provider: PathText,
+    connector_id: PathText,
+    parts: Injected,
+    page_size: PageSize = None,
+    cursor: CursorText = None,
 ) -> dict[str, Any]:
     """List the tasks of an installation, newest first."""
     row = await parts.installing.find(provider, ConnectorID.parse(connector_id))
@@ -66,20 +70,26 @@ async def list_tasks(
 
 
 @get("/connectors/{provider:str}/tasks/{task_id:str}")
-async def get_of_only(provider: str, task_id: str, parts: Parts) -> dict[str, Task]:
+async def get_of_only(provider: PathText, task_id: PathText, parts: Injected) -> dict[str, Task]:
     """Read a task of the only installation of a connector."""
     return await _get(parts, await parts.installing.find(provider, None), task_id)
 
 
 @get("/connectors/{provider:str}/{connector_id:str}/tasks/{task_id:str}")
-async def get_task(provider: str, connector_id: str, task_id: str, parts: Parts) -> dict[str, Task]:
+async def get_task(
+    provider: PathText, connector_id: PathText, task_id: PathText, parts: Injected
+) -> dict[str, Task]:
     """Read a task."""
     return await _get(parts, await parts.installing.find(provider, ConnectorID.parse(connector_id)), task_id)
 
 
 @get("/connectors/{provider:str}/{connector_id:str}/set-aside")
 async def list_set_aside(
-    provider: str, connector_id: str, parts: Parts, page_size: PageSize = None, cursor: str | None = None
+    provider: PathText,
+    connector_id: PathText,
+    parts: Injected,
+    page_size: PageSize = None,
+    cursor: CursorText = None,
 ) -> dict[str, Any]:
     """List the records of an installation that could not be understood, newest first."""
     row = await parts.installing.find(provider, ConnectorID.parse(connector_id))

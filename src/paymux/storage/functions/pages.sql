@@ -128,13 +128,13 @@ BEGIN
                l.initial, l.source, l.destination, l.metadata, l.hash, l.report, l.reported_at, l.first_at, l.since
         FROM latest l ORDER BY l.key
         ON CONFLICT (key) DO UPDATE SET
-            (type, status, scheme, asset, amount, source, destination, metadata, hash, head, head_at, updated_at) = (
+            (type, status, scheme, asset, amount, source, destination, metadata, hash, head, head_at) = (
                 SELECT * FROM (VALUES
                     (o.type, o.status, o.scheme, o.asset, o.amount, o.source, o.destination, o.metadata, o.hash,
-                     o.head, o.head_at, o.updated_at),
+                     o.head, o.head_at),
                     (excluded.type, excluded.status, excluded.scheme, excluded.asset, excluded.amount, excluded.source,
-                     excluded.destination, excluded.metadata, excluded.hash, excluded.head, excluded.head_at, now())
-                ) AS v (type, status, scheme, asset, amount, source, destination, metadata, hash, head, head_at, now)
+                     excluded.destination, excluded.metadata, excluded.hash, excluded.head, excluded.head_at)
+                ) AS v (type, status, scheme, asset, amount, source, destination, metadata, hash, head, head_at)
                 ORDER BY v.head_at DESC, v.head DESC LIMIT 1),
             (initial_amount, first_at) = (
                 SELECT * FROM (VALUES (o.initial_amount, o.first_at), (excluded.initial_amount, excluded.first_at))
@@ -146,12 +146,14 @@ BEGIN
                      AND (o.created_at = o.first_at OR (excluded.head_at, excluded.head) > (o.head_at, o.head))
                 THEN excluded.created_at
                 WHEN o.created_at = o.first_at THEN least(o.first_at, excluded.first_at)
-                ELSE o.created_at END
-        RETURNING o.key, o.head, o.head_at, o.created_at, o.updated_at = now() AS moved, o.xmax = 0 AS added
+                ELSE o.created_at END,
+            updated_at = now()
+        RETURNING o.key, o.head, o.head_at, o.created_at, o.xmax = 0 AS added
     ), told AS (
         INSERT INTO event (installation, type, object, part)
         SELECT p_installation, 'SAVED_PAYMENT', w.key, w.head
-        FROM written w WHERE w.moved ORDER BY w.head_at, w.created_at, w.key
+        FROM written w WHERE ((w.key, w.head) IN (SELECT n.payment, n.report FROM filed n)) IS TRUE
+        ORDER BY w.head_at, w.created_at, w.key
     )
     SELECT w.added, ((SELECT count(*) FROM filed) - w.added)::integer
     FROM (SELECT count(*) FILTER (WHERE written.added)::integer AS added FROM written) w;
@@ -198,8 +200,8 @@ BEGIN
         ), told AS (
             INSERT INTO event (installation, type, object, part, facts)
             SELECT p_installation, 'SAVED_BALANCE', o.account,
-                   -- With the time of the change, for a correction may be corrected back.
-                   md5(concat_ws(' ', o.asset, extract(epoch FROM o.created_at), extract(epoch FROM now())))::uuid,
+                   -- Not made of the interval: a correction may be corrected back.
+                   gen_random_uuid(),
                    json_build_object('asset', o.asset, 'createdAt', o.created_at, 'balance', o.amount)::text
             FROM opened o
         )

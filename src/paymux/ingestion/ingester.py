@@ -9,6 +9,7 @@ from uuid import UUID
 import msgspec
 
 from paymux.ingestion.page import Page, columns, hashes
+from paymux.ingestion.rows import whole
 from paymux.storage import pages
 from paymux.storage.database import COLLISION, SUPERSEDED, Connection, Database, DatabaseError, code_of
 from paymux.storage.together import Together
@@ -72,11 +73,14 @@ class Ingester:
             Superseded: the run no longer holds its task.
         """
         fresh = page.payments
-        if len(fresh) >= ASK_FIRST_FROM:
+        # A run whose pages have been mostly new is reading history: there is nothing to ask.
+        if len(fresh) >= ASK_FIRST_FROM and counts.added * 2 <= counts.seen:
             wanted = await pages.fresh_payments(self._database, *hashes(fresh))
             fresh = [fresh[position - 1] for position in wanted]
         # Even when nothing is fresh: a run that lost its task must find out.
-        added, changed = await self._write(holder, page, columns(fresh), state, also)
+        added, changed = await self._write(
+            holder, page, columns([whole(holder.uuid, row) for row in fresh]), state, also
+        )
         counts.seen += page.seen
         counts.added += added
         counts.changed += changed

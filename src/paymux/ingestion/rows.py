@@ -81,7 +81,10 @@ def balance_row(installation: UUID, record: Balance) -> Row:
 
 
 def payment_row(installation: UUID, record: Payment) -> Row:
-    """Columns of ``payment_page``, in its order. Raises Unusable."""
+    """Columns of ``payment_page``, in its order, but for what ``whole`` adds. Raises Unusable.
+
+    Most rows are of payments that have not changed: what telling that takes is done here, and no more.
+    """
     _expect(record, Payment)
     reference = _reference(record.reference, "reference")
     kind = _member(record.type, PaymentType, "type")
@@ -113,9 +116,18 @@ def payment_row(installation: UUID, record: Payment) -> Row:
         report = hashed
     return (
         row_key(installation, "payment", reference), reference, kind, status, scheme, asset, minor, first,
+        None, source, None, destination, created, metadata, _raw(record.raw), hashed, report, named, reported,
+    )  # fmt: skip
+
+
+def whole(installation: UUID, row: Row) -> Row:
+    """A payment's row with the keys of its accounts, and its raw form compact."""
+    source, destination = row[9], row[11]
+    return (
+        *row[:8],
         source and row_key(installation, "account", source), source,
         destination and row_key(installation, "account", destination), destination,
-        created, metadata, raw_text(record.raw), hashed, report, named, reported,
+        *row[12:14], raw_text(row[14]), *row[15:],
     )  # fmt: skip
 
 
@@ -145,16 +157,20 @@ def raw_text(raw: Any) -> str | None:
     Raises:
         Unusable: it is larger than RAW_MAX, or neither text nor bytes.
     """
-    if raw is None:
+    if _raw(raw) is None:
         return None
-    if not isinstance(raw, str | bytes):
-        raise Unusable(f"raw: must be text or bytes, got {type(raw).__name__}")
-    if len(raw) > RAW_MAX:
-        raise Unusable(f"raw: larger than {RAW_MAX} bytes")
     try:
         return storable(msgspec.json.format(raw, indent=-1))
     except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
         return storable(raw)
+
+
+def _raw(raw: Any) -> str | bytes | None:
+    if raw is None or (isinstance(raw, str | bytes) and len(raw) <= RAW_MAX):
+        return raw
+    if isinstance(raw, str | bytes):
+        raise Unusable(f"raw: larger than {RAW_MAX} bytes")
+    raise Unusable(f"raw: must be text or bytes, got {type(raw).__name__}")
 
 
 def _described(value: object) -> str:

@@ -17,7 +17,7 @@ from typing import Any
 from paymux.runtime.contexts import RunContext, ThreadContext
 
 # Code that was cancelled has this long to clean up before it is left behind.
-UNWIND = 5.0
+UNWIND = 3.0
 
 
 class Escaped(Exception):

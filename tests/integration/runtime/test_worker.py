@@ -7,8 +7,9 @@ from typing import Any, ClassVar
 
 import msgspec
 import pytest
-from paymux.runtime import execution, outcomes
+from paymux.runtime import outcomes
 from paymux.runtime.contexts import STATE_MAX
+from paymux.runtime.execution import UNWIND
 from paymux.sdk import (
     Connector,
     ConnectorConfig,
@@ -170,11 +171,8 @@ async def test_a_task_that_hangs_is_cut_off(probe: Any, start: Any) -> None:
     assert row["next_run_at"] is not None
 
 
-async def test_code_that_ignores_its_end_loses_its_place(
-    probe: Any, start: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_code_that_ignores_its_end_loses_its_place(probe: Any, start: Any) -> None:
     """The only place goes to the next task, and what the deaf code commits later is refused."""
-    monkeypatch.setattr(execution, "UNWIND", 0.3)
     probe.max_tasks = 1
     site = await (await start(probe)).install()
     said: list[str] = []
@@ -195,8 +193,10 @@ async def test_code_that_ignores_its_end_loses_its_place(
     probe.acts["deaf"] = deaf
     await site.schedule(hasty("deaf"), Schedule.now())
     await site.schedule(act("next"))
-    await site.until(lambda: probe.runs("next") == 1, 5)
-    go.set()
+    try:
+        await site.until(lambda: probe.runs("next") == 1, UNWIND + 5)
+    finally:
+        go.set()
     row = await site.reached(hasty("deaf"), "TERMINATED")
     await site.until(lambda: len(said) == 2)
 

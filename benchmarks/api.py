@@ -33,10 +33,11 @@ ROUNDS = 12
 DEPTH_TARGET = 1.3
 _SIZE = 15
 
-# A page with its reports and accounts, as plainly as it can be asked for: a plan that is made once.
-_LIST = f"""
+# A page with its reports and accounts, and one payment more, as plainly as it can be asked for: the plan
+# is made once.
+_LIST = """
 WITH page AS (
-    SELECT * FROM payment p WHERE {{where}} ORDER BY p.created_at DESC, p.key DESC LIMIT {_SIZE + 1}
+    SELECT * FROM payment p WHERE {where} ORDER BY p.created_at DESC, p.key DESC LIMIT 16
 )
 SELECT p.*, i.uuid, i.provider, s.reference AS source_reference, d.reference AS destination_reference,
        a.report, a.reference AS report_reference, a.status AS report_status, a.amount AS report_amount,
@@ -60,7 +61,7 @@ class Question(msgspec.Struct, frozen=True):
 
 
 class Case(msgspec.Struct):
-    """A question asked so many at a time: over HTTP and by the driver; CPU seconds of serve and of ourselves."""
+    """A question, so many at a time, over HTTP and by the driver; CPU seconds of serve and of ourselves."""
 
     question: Question
     many: int
@@ -146,10 +147,8 @@ def _key(payment: str) -> UUID:
 async def _ask(served: Serving, url: str, questions: list[Question], rounds: int) -> list[Figure]:
     most = max(CONCURRENCIES)
     connections = [await Connection.open(served.url) for _ in range(most)]
-    bare = [
-        await asyncpg.connect(url, server_settings={"search_path": "paymux", "jit": "off"})
-        for _ in range(most)
-    ]
+    plain = {"search_path": "paymux", "jit": "off"}
+    bare = [await asyncpg.connect(url, server_settings=plain) for _ in range(most)]
 
     async def ask_all(cases: list[Case]) -> None:
         for case in cases:

@@ -5,7 +5,7 @@ from uuid import UUID, uuid4
 
 import pytest
 from tests.e2e.conftest import STOCKED
-from tests.e2e.service import PREFIXES, Service, encoded, refused
+from tests.e2e.service import PREFIXES, Service, encoded, eventually, refused
 
 
 @pytest.mark.parametrize("prefix", PREFIXES)
@@ -14,6 +14,31 @@ def test_the_service_says_how_it_is(service: Service, prefix: str) -> None:
     for path in ("/_health", "/_healthcheck", "/_live"):
         assert service.get(prefix + path) == {"status": "ok"}
     assert service.get(f"{prefix}/_info").keys() == {"version"}
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/_health", "/_healthcheck", "/_live", "/_info", "/connectors", "/connectors/configs",
+     "/connectors/pier", "/connectors/pier/config", "/connectors/pier/{connector}/config",
+     "/connectors/pier/tasks", "/connectors/pier/{connector}/tasks", "/connectors/pier/tasks/{task}",
+     "/connectors/pier/{connector}/tasks/{task}", "/connectors/pier/{connector}/set-aside",
+     "/payments", "/payments/{payment}", "/payments/whatever", "/connectors/nothing", "/nothing"],
+)  # fmt: skip
+def test_everything_answers_the_same_under_the_prefix(service: Service, stocked: str, path: str) -> None:
+    """Clients of either kind of installation find what they know."""
+    known = {
+        "connector": stocked,
+        "task": service.tasks(stocked, "pier")[0]["id"],
+        "payment": service.payments(stocked)[0]["id"],
+    }
+    address = path.format(**known)
+
+    def same() -> bool:
+        one, other = (service.http.get(prefix + address) for prefix in PREFIXES)
+        return (one.status_code, one.text) == (other.status_code, other.text)
+
+    # A task may have run in between.
+    eventually(same, lambda: "the answers differ", patience=5)
 
 
 @pytest.mark.parametrize("prefix", PREFIXES)

@@ -4,11 +4,15 @@ import importlib
 import inspect
 import pkgutil
 import re
+from collections import defaultdict
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import msgspec
+import pytest
 from typer.core import TyperGroup
 from typer.main import get_command
 
@@ -16,9 +20,13 @@ import paymux.api.v1
 from paymux import sdk
 from paymux.api import errors
 from paymux.cli import app
-from paymux.events.types import Event, EventType
+from paymux.events.types import Event, EventType, from_row
 
-PAGES = Path(__file__).parents[2] / "docs/reference"
+ROOT = Path(__file__).parents[2]
+PAGES = ROOT / "docs/reference"
+WRITINGS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("src/**/*.md")])
+LINK = re.compile(r"\[[^\]]+\]\((?![a-z]+:)([^)#\s]*)(?:#([^)\s]+))?\)")
+HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 ROUTE = re.compile(r"^### `([A-Z]+) (/\S+)`$", re.MULTILINE)
 COMMAND = re.compile(r"^## `paymux (.+)`$", re.MULTILINE)
 SECTION = re.compile(r"^## ([A-Z_]+)$", re.MULTILINE)
@@ -100,6 +108,17 @@ def test_every_event_is_in_events_md() -> None:
     )
 
 
+def test_the_payload_of_a_payment_is_the_documented_one() -> None:
+    """Whoever writes a consumer writes it from this table."""
+    now = datetime.now(UTC)
+    known = {"type": "SAVED_PAYMENT", "installation": uuid4(), "provider": "EXAMPLE", "created_at": now}
+    row = defaultdict(str, known | {"metadata": None, "raw": None, "facts": None, "payment_created_at": now})
+
+    assert from_row(row).payload.keys() == _listed(_sections(_page("events"), SECTION)["SAVED_PAYMENT"]), (
+        "one row for each field of the payload in docs/reference/events.md"
+    )
+
+
 def test_every_error_code_is_in_errors_md() -> None:
     """A client looks a code up and finds what to do."""
     codes = {value for name, value in vars(errors).items() if name == value}
@@ -119,3 +138,19 @@ def test_every_error_for_authors_is_in_errors_md() -> None:
     }
 
     assert documented == raised, "one row for each class in docs/reference/errors.md"
+
+
+@pytest.mark.parametrize("page", WRITINGS, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_link_leads_somewhere(page: Path) -> None:
+    """A file that was moved, or a heading that was reworded, takes its links along."""
+    wrong = []
+    for target, anchor in LINK.findall(page.read_text("utf-8")):
+        found = (page.parent / target).resolve() if target else page
+        if not found.exists() or (anchor and anchor not in _anchors(found.read_text("utf-8"))):
+            wrong.append(f"{target}#{anchor}" if anchor else target)
+
+    assert wrong == [], f"mend these links in {page.relative_to(ROOT)}"
+
+
+def _anchors(text: str) -> set[str]:
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in HEADING.findall(text)}

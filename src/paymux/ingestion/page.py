@@ -20,22 +20,25 @@ from paymux.ingestion.rows import Row, Unusable, account_row, aside_row, balance
 
 # More than this in one transaction holds locks too long; a provider's page is rarely above 1,000.
 RECORDS_MAX = 10_000
-# Places in a payment's row.
-_KEY, _HASH, _REPORT = 0, 15, 16
+# Characters of raw forms. It is one message to the database, which takes no more than a gigabyte.
+RAWS_MAX = 256 * 1024 * 1024
+# Places in a payment's row, and that of the raw form in an account's.
+_KEY, _RAW, _HASH, _REPORT = 0, 14, 15, 16
+_ACCOUNT_RAW = 7
 _NEVER: Final = datetime.min.replace(tzinfo=UTC)
 
 R = TypeVar("R", bound=msgspec.Struct)
 
 
 class PageTooLarge(ValueError):
-    """A page holds at most 10,000 records. Ingest smaller pages, each with its checkpoint."""
+    """A page holds 10,000 records and 256 MiB of raw forms at most. Ingest it in parts, each with a state."""
 
 
 class Page:
     """Rows of each kind, ready to be committed; ``seen`` counts the records they came from.
 
     Raises:
-        PageTooLarge: when it holds more than RECORDS_MAX records.
+        PageTooLarge: when it holds more than RECORDS_MAX records, or RAWS_MAX characters of raw forms.
     """
 
     def __init__(
@@ -53,6 +56,10 @@ class Page:
         self.accounts = _last(self._rows(accounts, account_row, "account"))
         self.balances = _rounds(self._rows(balances, balance_row, "balance"))
         self.payments = _reports(self._rows(payments, payment_row, "payment"))
+        for rows, place in (self.accounts, _ACCOUNT_RAW), (self.payments, _RAW), (self.aside, -1):
+            raws = sum(len(row[place]) for row in rows if row[place])
+            if raws > RAWS_MAX:
+                raise PageTooLarge(PageTooLarge.__doc__)
 
     def _rows(self, records: Iterable[R | SetAside], make: Callable[[UUID, R], Row], kind: str) -> list[Row]:
         rows = []

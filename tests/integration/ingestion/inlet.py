@@ -72,9 +72,10 @@ class Inlet:
         holder: Holder | None = None,
         state: str | None = None,
         also: Callable[[Any], Any] | None = None,
+        counts: Counts | None = None,
     ) -> Counts:
-        """Commit one page, and count it."""
-        counts = Counts()
+        """Commit one page, and count it: by itself, or with those before it."""
+        counts = Counts() if counts is None else counts
         page = Page(self.holder.uuid, accounts=accounts, balances=balances, payments=payments, aside=aside)
         await self._ingester.commit(holder or self.holder, page, counts, state=state, also=also)
         return counts

@@ -135,6 +135,7 @@ async def uninstall(db: Connection, holder: Holder) -> None:
     await tasks.stop_all(db, holder.installation)
 
 
+KNOWN = [payment("p"), *(payment(f"known {number}") for number in range(ASK_FIRST_FROM))]
 Loss = Callable[[Connection, Holder], Awaitable[None]]
 LOSSES = [take_over, cancel, uninstall]
 PAGES: dict[str, dict[str, Any]] = {
@@ -144,7 +145,7 @@ PAGES: dict[str, dict[str, Any]] = {
     "balances": {"balances": [balance(5)]},
     "payments": {"payments": [payment("new")]},
     "nothing new": {"payments": [payment("p")]},
-    "nothing new, many": {"payments": [payment("p") for _ in range(ASK_FIRST_FROM)]},
+    "nothing new, many": {"payments": KNOWN},
     "aside": {"aside": [ASIDE]},
     "a state": {"state": "2"},
     "nothing": {},
@@ -158,7 +159,7 @@ async def test_a_run_that_lost_its_task_writes_nothing(
 ) -> None:
     """And learns of it, whatever it brings: a worker that was frozen and wakes up must end."""
     holder = await inlet.run()
-    await inlet.ingest(payments=[payment("p")], holder=holder, state="1")
+    await inlet.ingest(payments=KNOWN, holder=holder, state="1")
     async with inlet.database.transaction() as db:
         await loss(db, holder)
     before = await inlet.ink(), await inlet.rows("task"), await inlet.rows("installation", "id")

@@ -12,6 +12,7 @@ from uuid import UUID
 
 import pytest
 import structlog
+
 from paymux.bootstrap import Ground, Service, service
 from paymux.domain.ids import ConnectorID, task_id
 from paymux.domain.mask import Mask
@@ -44,7 +45,7 @@ class Probe(Connector[ConnectorConfig]):
     name = "probe"
     max_tasks = 100
     acts: ClassVar[dict[str, Act]]
-    plain: ClassVar[dict[str, Callable[[TaskContext], None]]]
+    plain: ClassVar[dict[str, Callable[[TaskContext], Any]]]
     installing: ClassVar[Callable[[ConnectorContext], Awaitable[None]] | None]
     # When runs of a key began, on the clock of time.monotonic.
     starts: ClassVar[dict[str, list[float]]]
@@ -77,10 +78,10 @@ class Probe(Connector[ConnectorConfig]):
             found.running[key] -= 1
 
     @task
-    def thread(self, ctx: TaskContext, key: str) -> None:
+    def thread(self, ctx: TaskContext, key: str) -> Any:
         """Do what the test says, in a thread."""
         type(self).starts.setdefault(key, []).append(time.monotonic())
-        type(self).plain[key](ctx)
+        return type(self).plain[key](ctx)
 
     @task(timeout=timedelta(seconds=0.3))
     async def hasty(self, ctx: TaskContext, key: str) -> None:

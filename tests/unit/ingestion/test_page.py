@@ -14,7 +14,8 @@ from paymux.domain.aside import SetAside
 from paymux.domain.balance import Balance
 from paymux.domain.money import Amount, Asset
 from paymux.domain.payment import Payment, PaymentStatus, PaymentType
-from paymux.ingestion.page import RECORDS_MAX, Page, PageTooLarge, columns, hashes
+from paymux.ingestion.page import RAWS_MAX, RECORDS_MAX, Page, PageTooLarge, columns, hashes
+from paymux.ingestion.rows import RAW_MAX
 
 HERE = UUID("93b44ff6-d939-473d-ba59-c754c7cd8777")
 EUR = Asset.parse("EUR/2")
@@ -205,6 +206,17 @@ def test_the_limit_is_of_all_kinds_together() -> None:
     many = RECORDS_MAX // 2
     with pytest.raises(PageTooLarge):
         Page(HERE, payments=[payment()] * many, balances=[balance(1)] * many, aside=[SetAside(reason="r")])
+
+
+def test_the_raw_forms_of_a_page_have_a_limit() -> None:
+    """The database would refuse it, and not say why; however bad the records are."""
+    many = RAWS_MAX // RAW_MAX
+    largest = [payment(str(number), raw="x" * RAW_MAX) for number in range(many + 1)]
+    assert len(Page(HERE, payments=largest[:many]).payments) == many
+    with pytest.raises(PageTooLarge, match="256 MiB"):
+        Page(HERE, payments=largest)
+    with pytest.raises(PageTooLarge):
+        Page(HERE, payments=[SetAside(reason="r", raw=one.raw) for one in largest])
 
 
 def test_an_error_of_the_source_is_let_out() -> None:

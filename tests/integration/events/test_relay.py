@@ -1,0 +1,373 @@
+"""What is in the outbox is told: all of it, in order, at least once, under the same keys."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from structlog.testing import capture_logs
+from tests.integration.ingestion.inlet import NOON, Inlet, account, balance, payment
+
+from paymux.events.relay import BATCH, WAIT_MIN, Relay
+from paymux.events.types import Event
+from paymux.storage import events
+from paymux.storage.database import Connection, Database
+
+HOUR = timedelta(hours=1)
+LEADER = """SELECT pid FROM pg_locks JOIN pg_database d ON d.oid = database
+            WHERE locktype = 'advisory' AND datname = current_database()"""
+
+
+class Told:
+    """A sink that remembers, and does before each batch what the test tells it."""
+
+    def __init__(self, before: Callable[[int], Awaitable[None]] | None = None) -> None:
+        self.batches: list[list[Event]] = []
+        self.offers: list[float] = []
+        self._before = before
+
+    async def publish(self, events: Sequence[Event]) -> None:
+        """Take a batch, unless ``before`` raises."""
+        self.offers.append(asyncio.get_running_loop().time())
+        if self._before is not None:
+            await self._before(len(self.offers))
+        self.batches.append(list(events))
+
+    @property
+    def keys(self) -> list[UUID]:
+        """Of all that it was told, in order."""
+        return [event.idempotency_key for batch in self.batches for event in batch]
+
+    @property
+    def payloads(self) -> list[dict[str, Any]]:
+        """Of all that it was told, in order."""
+        return [event.payload for batch in self.batches for event in batch]
+
+
+@asynccontextmanager
+async def relaying(database: Database, sink: Told) -> AsyncIterator[Relay]:
+    """A relay at work, ended in good order."""
+    relay = Relay(database, sink)
+    running = asyncio.create_task(relay.run())
+    try:
+        yield relay
+    finally:
+        relay.stop()
+        await asyncio.wait_for(running, 10)
+
+
+async def until(true: Callable[[], bool | Awaitable[bool]]) -> None:
+    """Wait for it, not for ever."""
+    async with asyncio.timeout(15):
+        while True:
+            found = true()
+            if found if isinstance(found, bool) else await found:
+                return
+            await asyncio.sleep(0.01)
+
+
+async def happen(db: Connection, number: int) -> None:
+    """Something numbered happens."""
+    facts = {"n": number}
+    await events.insert(
+        db, installation=None, type="CONNECTOR_INSTALLED", object=uuid4(), part=uuid4(), facts=facts
+    )
+
+
+async def happened(database: Database, *numbers: int) -> None:
+    """As above, each in a transaction of its own."""
+    async with database.connection() as db:
+        for number in numbers:
+            await happen(db, number)
+
+
+async def waiting(database: Database) -> int:
+    return int(await database.fetchval("SELECT count(*) FROM event WHERE published_at IS NULL"))
+
+
+def numbers(sink: Told) -> list[int]:
+    return [payload["n"] for payload in sink.payloads]
+
+
+@pytest.fixture
+async def inlet(database: Database) -> Inlet:
+    """An installation, and nothing in it."""
+    return await Inlet.open(database)
+
+
+async def test_everything_is_told_in_order(database: Database) -> None:
+    """What was there before, more than a batch of it, and what comes after; then it is marked as told."""
+    many = BATCH + 5
+    await database.execute(
+        "INSERT INTO event (type, object, part, facts) SELECT 'CONNECTOR_INSTALLED', gen_random_uuid(),"
+        " gen_random_uuid(), json_build_object('n', n)::text FROM generate_series(0, $1) AS n",
+        many - 1,
+    )
+    sink = Told()
+    async with relaying(database, sink) as relay:
+        await until(lambda: len(sink.keys) == many)
+        await happened(database, many)
+        relay.told()
+        await until(lambda: len(sink.keys) == many + 1)
+        await happened(database, many + 1)  # by another process: it is found by looking
+        await until(lambda: len(sink.keys) == many + 2)
+
+    assert numbers(sink) == list(range(many + 2))
+    assert [len(batch) for batch in sink.batches] == [BATCH, 5, 1, 1]
+    assert await waiting(database) == 0
+    rows = await database.fetch("SELECT DISTINCT attempts FROM event")
+    assert [row["attempts"] for row in rows] == [1]
+
+
+async def test_what_is_there_is_told_before_it_ends(database: Database) -> None:
+    """Stopping is in good order: nothing that happened before waits for the next start."""
+    sink = Told()
+    async with relaying(database, sink):
+        await until(lambda: _leads(database))
+        await happened(database, 1, 2, 3)
+
+    assert numbers(sink) == [1, 2, 3]
+    assert await database.fetchval(LEADER) is None
+
+
+async def _leads(database: Database) -> bool:
+    return await database.fetchval(LEADER) is not None
+
+
+async def test_events_that_are_committed_late_are_told(database: Database) -> None:
+    """Their number is lower than that of others which were told meanwhile."""
+    sink = Told()
+    async with relaying(database, sink):
+        async with database.transaction() as late:
+            await happen(late, 1)
+            await happened(database, 2)
+            await until(lambda: numbers(sink) == [2])
+        await until(lambda: numbers(sink) == [2, 1])
+
+
+async def test_the_events_of_a_payment_come_in_order(inlet: Inlet, database_url: str) -> None:
+    """While several connections report on the same payments and the relay is at work."""
+    sink = Told()
+    times = [NOON + hour * HOUR for hour in range(12)]
+    reports = [[payment(name, report=str(at), reported_at=at) for at in times] for name in "pqr"]
+    second = await Database.open(database_url, size=4)
+
+    async def deliver(own: Inlet, since: int) -> None:
+        for number in range(since, len(times), 2):
+            await own.ingest(payments=[history[number] for history in reports])
+
+    try:
+        async with relaying(inlet.database, sink):
+            await asyncio.gather(deliver(inlet.through(second), 0), deliver(inlet.through(second), 1))
+    finally:
+        await second.close()
+
+    for name in "pqr":
+        order = {row["report"]: place for place, row in enumerate(await inlet.adjustments(name))}
+        key = (await inlet.payment(name))["key"]
+        rows = [row for row in await inlet.events() if row["object"] == key]
+        assert [order[row["part"]] for row in rows] == sorted(order[row["part"]] for row in rows)
+        assert order[rows[-1]["part"]] == len(times) - 1
+    assert len(sink.keys) == len(set(sink.keys)) == len(await inlet.events())
+
+
+async def test_an_event_tells_of_its_own_report(inlet: Inlet) -> None:
+    """Also when later ones came in before it was told, or when its account was described meanwhile."""
+    await inlet.ingest(payments=[payment(status="PENDING", raw='{"n": 1}')], accounts=[account(name="old")])
+    await inlet.ingest(
+        payments=[payment(status="FAILED", type="PAYOUT", raw='{"n": 2}')], balances=[balance(1, NOON)]
+    )
+    await inlet.ingest(payments=[payment(status="PENDING", raw="none")], balances=[balance(2, NOON + HOUR)])
+    await inlet.ingest(accounts=[account(name="new")])
+    sink = Told()
+    async with relaying(inlet.database, sink):
+        await until(lambda: len(sink.keys) == 7)
+
+    told = [event for batch in sink.batches for event in batch]
+    payments = [event.payload for event in told if event.type == "SAVED_PAYMENT"]
+    assert [(one["status"], one["type"]) for one in payments] == [
+        ("PENDING", "PAY-IN"),
+        ("FAILED", "PAYOUT"),
+        ("PENDING", "PAY-IN"),
+    ]
+    assert [bytes(one["rawData"]) for one in payments[:2]] == [b'{"n":1}', b'{"n":2}']
+    assert payments[2]["rawData"] == "none"
+    assert len({one["id"] for one in payments}) == 1
+    names = [event.payload["accountName"] for event in told if event.type == "SAVED_ACCOUNT"]
+    assert names == ["old", "new"]
+    assert [event.payload["balance"] for event in told if event.type == "SAVED_BALANCE"] == [1, 2]
+    assert len({event.idempotency_key for event in told}) == 7
+
+
+async def test_a_sink_that_raises_loses_nothing(database: Database) -> None:
+    """Not even when it raises what losing the database would raise; it is offered the same again."""
+    errors: list[Exception] = [ConnectionRefusedError("nobody there"), RuntimeError()]
+
+    async def before(number: int) -> None:
+        if number <= len(errors):
+            raise errors[number - 1]
+
+    sink = Told(before)
+    await happened(database, 1, 2, 3)
+    rows = await database.fetch("SELECT seq FROM event ORDER BY seq")
+    with capture_logs() as lines:
+        async with relaying(database, sink):
+            await until(lambda: numbers(sink) == [1, 2, 3])
+    assert [line["error"] for line in lines if line["log_level"] == "error"] == [
+        "nobody there",
+        "RuntimeError",
+    ]
+    found = await database.fetch("SELECT seq, attempts FROM event ORDER BY seq")
+    assert [(row["seq"], row["attempts"]) for row in found] == [(row["seq"], 3) for row in rows]
+
+
+async def test_a_sink_that_is_down_is_asked_ever_more_rarely(database: Database) -> None:
+    """News do not change that: it would be asked with every page."""
+
+    async def before(_: int) -> None:
+        raise RuntimeError("down")
+
+    sink = Told(before)
+    await happened(database, 1)
+    async with relaying(database, sink) as relay:
+        async with asyncio.timeout(15):
+            while len(sink.offers) < 3:
+                relay.told()
+                await asyncio.sleep(0.01)
+
+    first, second, third = sink.offers[:3]
+    assert second - first >= WAIT_MIN
+    assert third - second >= 2 * WAIT_MIN
+    assert await waiting(database) == 1
+
+
+async def test_a_crash_after_telling_tells_again_under_the_same_keys(inlet: Inlet) -> None:
+    """The connection is gone before the batch could be marked: the sink sees it twice and can tell."""
+
+    async def before(number: int) -> None:
+        if number == 1:
+            await inlet.database.execute(LEADER.replace("pid", "pg_terminate_backend(pid)", 1))
+
+    await inlet.ingest(payments=[payment()], accounts=[account()], balances=[balance(1, NOON)])
+    sink = Told(before)
+    async with relaying(inlet.database, sink):
+        await until(lambda: len(sink.batches) == 2)
+
+    first, second = sink.batches
+    assert first == second
+    assert len({event.idempotency_key for event in first}) == len(first) == 3
+    assert await waiting(inlet.database) == 0
+
+
+async def test_of_two_relays_one_leads(database: Database, database_url: str) -> None:
+    """Two would tell an object's events out of order."""
+    one, other = Told(), Told()
+    second = await Database.open(database_url, size=2)
+    try:
+        async with relaying(database, one):
+            await until(lambda: _leads(database))
+            async with relaying(second, other):
+                for number in range(20):
+                    await happened(database, number)
+                    await asyncio.sleep(0.01)
+                await until(lambda: len(one.keys) == 20)
+    finally:
+        await second.close()
+
+    assert numbers(one) == list(range(20))
+    assert not other.offers
+
+
+async def test_the_second_takes_over_when_the_first_one_dies(database: Database, database_url: str) -> None:
+    """It tells what the first had not marked; the first wakes up and finds that it leads no more."""
+    frozen, thawed = asyncio.Event(), asyncio.Event()
+
+    async def before(_: int) -> None:
+        frozen.set()
+        await thawed.wait()
+
+    one, other = Told(before), Told()
+    second = await Database.open(database_url, size=2)
+    try:
+        async with relaying(database, one):
+            await happened(database, 1)
+            await frozen.wait()
+            async with relaying(second, other):
+                assert await database.fetchval(LEADER.replace("pid", "pg_terminate_backend(pid)", 1))
+                await until(lambda: numbers(other) == [1])
+                thawed.set()
+                await happened(database, 2)
+                await until(lambda: numbers(other) == [1, 2])
+                assert numbers(one) == [1]
+                assert one.keys == other.keys[:1]
+    finally:
+        await second.close()
+    assert await waiting(database) == 0
+
+
+class Counting(Database):
+    """A pool that counts how often a connection is asked for."""
+
+    asked = 0
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[Connection]:
+        self.asked += 1
+        async with super().connection() as connection:
+            yield connection
+
+
+async def test_who_does_not_lead_waits_quietly(database: Database, database_url: str) -> None:
+    """However much there is to tell: another process tells it."""
+    second = await Counting.open(database_url, size=2)
+    assert isinstance(second, Counting)
+    try:
+        async with relaying(database, Told()):
+            await until(lambda: _leads(database))
+            async with relaying(second, Told()) as relay:
+                await until(lambda: second.asked > 0)
+                for _ in range(50):
+                    relay.told()
+                    await asyncio.sleep(0.01)
+                assert second.asked <= 2
+    finally:
+        await second.close()
+
+
+async def test_the_database_may_go_and_come_back(database: Database) -> None:
+    """All its connections at once, as in a restart; nothing is said about it, and all is told."""
+    sink = Told()
+    with capture_logs() as lines:
+        async with relaying(database, sink):
+            await until(lambda: _leads(database))
+            admin = await Database.open(database.url, size=1)
+            await admin.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
+            await happened(admin, 1)
+            await admin.close()
+            await until(lambda: numbers(sink) == [1])
+    assert not [line for line in lines if line["log_level"] == "error"]
+
+
+async def test_being_cancelled_gives_the_lead_back(database: Database) -> None:
+    """In the middle of telling: the connection goes back to the pool without the lock."""
+    began = asyncio.Event()
+
+    async def before(_: int) -> None:
+        began.set()
+        await asyncio.sleep(60)
+
+    await happened(database, 1)
+    running = asyncio.create_task(Relay(database, Told(before)).run())
+    await began.wait()
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+
+    assert await database.fetchval(LEADER) is None
+    assert await waiting(database) == 1

@@ -1,0 +1,68 @@
+"""A connector is a class with a name; everything else has a default."""
+
+from typing import Any
+
+import pytest
+
+from paymux.sdk import Connector, ConnectorConfig, NotImplementedByConnector, UnknownTask
+
+
+class Config(ConnectorConfig):
+    """A config."""
+
+
+class Acme(Connector[Config]):
+    name = "acme-bank"
+
+
+async def test_only_the_name_is_required() -> None:
+    """What it cannot do says so; install and uninstall have nothing to do."""
+    acme = Acme(Config())
+    nothing: Any = None
+
+    assert Acme.provider() == "ACME-BANK"
+    assert Acme.max_tasks == 50
+    assert acme.routes() == ()
+    assert acme.supported_currencies_and_decimals()["EUR"] == 2
+    await acme.install(nothing)
+    await acme.uninstall(nothing)
+    for missing in (
+        acme.update_config(nothing, acme.config),
+        acme.initiate_payment(nothing, nothing),
+        acme.reverse_payment(nothing, nothing),
+        acme.create_external_bank_account(nothing, nothing),
+    ):
+        with pytest.raises(NotImplementedByConnector):
+            await missing
+    with pytest.raises(UnknownTask):
+        acme.resolve("anything")
+
+
+def test_the_config_is_the_one_it_was_declared_with() -> None:
+    """Found in the brackets, and inherited; without any there is the empty one."""
+
+    class Better(Acme):
+        name = "better"
+
+    class Bare(Connector[ConnectorConfig]):
+        name = "bare"
+
+    assert Acme.config_class is Config
+    assert Better.config_class is Config
+    assert Bare.config_class is ConnectorConfig
+
+
+@pytest.mark.parametrize(
+    "name", ["", "Acme", "acme_bank", "acme bank", "-acme", "acme-", "1acme", "äcme", "a" * 41, 7, b"acme"]
+)
+def test_a_name_that_fits_no_url_is_refused_at_import(name: Any) -> None:
+    """It goes into URLs, folders, rows and identifiers."""
+    with pytest.raises(TypeError, match="lower-case word"):
+        type("Bad", (Connector,), {"name": name})
+
+
+@pytest.mark.parametrize("most", [0, -1, 1001, "10", 1.5, None])
+def test_a_limit_that_is_none_is_refused_at_import(most: Any) -> None:
+    """Between 1 and 1000 at a time."""
+    with pytest.raises(TypeError, match="between 1 and 1000"):
+        type("Bad", (Connector,), {"name": "bad", "max_tasks": most})

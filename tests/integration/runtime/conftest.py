@@ -56,8 +56,9 @@ class Probe(Connector[ConnectorConfig]):
     most: ClassVar[int]
 
     async def install(self, ctx: ConnectorContext) -> None:
-        if type(self).installing is not None:
-            await type(self).installing(ctx)
+        installing = type(self).installing
+        if installing is not None:
+            await installing(ctx)
 
     @task
     async def act(self, ctx: TaskContext, key: str) -> None:
@@ -111,8 +112,10 @@ def quiet() -> Iterator[None]:
 @pytest.fixture
 def probe() -> type[Probe]:
     """A class of the test's own."""
-    fresh = {"acts": {}, "plain": {}, "installing": None, "starts": {}, "cancelled": Counter(),
-             "running": Counter(), "overlapped": set(), "most": 0}  # fmt: skip
+    fresh: dict[str, Any] = {
+        "acts": {}, "plain": {}, "installing": None, "starts": {}, "cancelled": Counter(), "running": Counter(),
+        "overlapped": set(), "most": 0,
+    }  # fmt: skip
     return type("Probe", (Probe,), fresh)
 
 
@@ -135,11 +138,11 @@ class Site:
         return self
 
     async def schedule(
-        self, descriptor: object, when: Schedule = Schedule.now(), restart: Restart = Restart.ALWAYS
+        self, descriptor: object, when: Schedule | None = None, restart: Restart = Restart.ALWAYS
     ) -> None:
-        """Schedule as the connector's ``install`` does; NOW_SYNC waits."""
+        """Schedule as the connector's ``install`` does, now unless told otherwise; NOW_SYNC waits."""
         planner = Planner(self.database, self.engine, Holder(self.key, self.connector.reference))
-        await planner.schedule(descriptor, when, restart)
+        await planner.schedule(descriptor, when or Schedule.now(), restart)
         async with self.database.transaction() as db:
             await planner.write(db, plans=planner.waiting)
 

@@ -119,7 +119,8 @@ async def test_what_is_documented_happens(prior: str, probe: Any, start: Any) ->
     asked = time.monotonic()
 
     waiting = [
-        asyncio.create_task(site.schedule(act(key_of(*case)), SCHEDULES[case[0]](), case[1])) for case in CASES
+        asyncio.create_task(site.schedule(act(key_of(*case)), SCHEDULES[case[0]](), case[1]))
+        for case in CASES
     ]
     await asyncio.sleep(0.3)
     if prior in {"running", "pending"}:
@@ -136,7 +137,9 @@ async def test_what_is_documented_happens(prior: str, probe: Any, start: Any) ->
     for schedule, restart in CASES:
         key = key_of(schedule, restart)
         row = await site.task(act(key))
-        assert probe.runs(key) == before[key] + _runs_more(prior, schedule, restart), f"{prior} {key}: {dict(row)}"
+        assert probe.runs(key) == before[key] + _runs_more(prior, schedule, restart), (
+            f"{prior} {key}: {dict(row)}"
+        )
         assert bool(probe.cancelled[key]) == (prior == "running" and restart is Restart.STOP_AND_RESTART), key
         if restart in LEAVES[prior]:
             assert row["schedule"] == rows[key]["schedule"], key
@@ -211,37 +214,6 @@ async def test_stopping_reaches_a_run_on_another_worker(probe: Any, start: Any) 
     assert await site.outcomes(act("a")) == ["STOPPED", "SUCCEEDED"]
 
 
-async def test_code_in_a_thread_learns_of_it_from_the_context_and_from_its_next_page(
-    probe: Any, start: Any
-) -> None:
-    """A thread cannot be cancelled: ``ctx.cancelled`` is set, and what it commits is refused."""
-    site = await (await start(probe)).install()
-    said: list[object] = []
-
-    def stay(ctx: Any) -> None:
-        if said:
-            return
-        while not ctx.cancelled:
-            time.sleep(0.02)
-        said.append(ctx.cancelled)
-        try:
-            ctx.ingest(state={"n": 1})
-        except Exception as error:
-            said.append(type(error).__name__)
-            raise
-
-    probe.plain["a"] = stay
-    descriptor = {"thread": {"key": "a"}}
-    await site.schedule(descriptor)
-    await site.until(lambda: probe.runs("a") == 1)
-    await site.schedule(descriptor, Schedule.now(), Restart.STOP_AND_RESTART)
-    row = await site.reached(descriptor, "TERMINATED")
-
-    assert said == [True, "Superseded"]
-    assert probe.runs("a") == 2
-    assert row["state"] is None
-
-
 async def test_a_new_period_counts_at_once(probe: Any, start: Any) -> None:
     """A task that was to run in an hour runs now, and from now on by the new period."""
     site = await (await start(probe)).install()
@@ -295,7 +267,7 @@ async def test_a_run_longer_than_its_period_skips(probe: Any, start: Any) -> Non
     assert all(1 < space < 1.7 for space in spaces[:2]), spaces
 
 
-async def test_no_burst_follows_a_pause(probe: Any, start: Any, database_url: str) -> None:
+async def test_no_burst_follows_a_pause(probe: Any, start: Any) -> None:
     """A service that was away for many periods runs a periodic task once, then by its beat."""
     site = await (await start(probe)).install()
     await site.schedule(act("a"), Schedule.every(timedelta(seconds=2)))

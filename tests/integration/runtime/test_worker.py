@@ -1,14 +1,12 @@
 """Workers at work: limits, outcomes, state, and what a run leaves behind."""
 
 import asyncio
-import time
 from datetime import timedelta
 from typing import Any, ClassVar
 
 import msgspec
 import pytest
 
-from paymux.runtime import outcomes
 from paymux.runtime.contexts import STATE_MAX
 from paymux.runtime.execution import UNWIND
 from paymux.sdk import (
@@ -83,7 +81,8 @@ async def test_places_are_limited_over_all_workers(probe: Any, start: Any) -> No
 
 
 @pytest.mark.parametrize("raised", [
-    ValueError("no such thing"), SystemExit(3), KeyboardInterrupt(), asyncio.CancelledError(), GeneratorExit(),
+    ValueError("no such thing"), SystemExit(3), KeyboardInterrupt(), asyncio.CancelledError(),
+    GeneratorExit(),
     StopIteration(), StopAsyncIteration(), RecursionError("deep"), MemoryError(), BaseException("odd"),
     ExceptionGroup("several", [ValueError("one"), TryAgain("two")]),
 ], ids=lambda raised: type(raised).__name__)  # fmt: skip
@@ -139,7 +138,9 @@ async def test_try_again_backs_off_and_a_success_forgets(probe: Any, start: Any)
     assert 0.75 < third - second < 2
     assert row["attempts"] == 0
     assert row["error"] is None
-    told = await site.database.fetch("SELECT type FROM event WHERE object = $1 ORDER BY seq", site.id(act("a")))
+    told = await site.database.fetch(
+        "SELECT type FROM event WHERE object = $1 ORDER BY seq", site.id(act("a"))
+    )
     assert [row["type"] for row in told] == ["TASK_FAILED", "TASK_RECOVERED"]
 
 
@@ -203,57 +204,6 @@ async def test_code_that_ignores_its_end_loses_its_place(probe: Any, start: Any)
 
     assert said == ["no", "Superseded"]
     assert row["state"] is None
-
-
-async def test_a_plain_function_stalls_nobody(probe: Any, start: Any) -> None:
-    """While one blocks a thread, others run, and a hundred of them run side by side."""
-    site = await (await start(probe)).install()
-
-    def block(_: TaskContext) -> None:
-        time.sleep(1)
-
-    probe.plain = {f"{number}": block for number in range(60)}
-    for key in probe.plain:
-        await site.schedule(thread(key))
-    await site.until(lambda: len(probe.starts) == 60)
-    asked = time.monotonic()
-    await site.schedule(act("quick"), Schedule.now_sync())
-    took = time.monotonic() - asked
-    await site.reached(thread("59"), "TERMINATED")
-
-    assert took < 0.9
-    begun = [starts[0] for key, starts in probe.starts.items() if key != "quick"]
-    assert max(begun) - min(begun) < 1
-
-
-async def test_a_plain_function_commits_as_it_goes(probe: Any, start: Any) -> None:
-    """In a thread, ``ctx.ingest`` and ``ctx.schedule`` have happened when they return."""
-    site = await (await start(probe)).install()
-
-    def work(ctx: Any) -> None:
-        state = ctx.state(Count)
-        ctx.schedule(act("child"))
-        ctx.ingest(state=Count(state.n + 1))
-
-    probe.plain["a"] = work
-    for _ in range(2):
-        await site.schedule(thread("a"), Schedule.now_sync())
-    await site.reached(act("child"), "TERMINATED")
-
-    assert (await site.task(thread("a")))["state"] == '{"n":2}'
-
-
-async def test_a_plain_function_may_return_a_coroutine(probe: Any, start: Any) -> None:
-    """What it returns is run on the loop, with the same context; it is not dropped."""
-    site = await (await start(probe)).install()
-
-    async def later(ctx: TaskContext) -> None:
-        await ctx.ingest(state=Count(7))
-
-    probe.plain["a"] = later
-    await site.schedule(thread("a"), Schedule.now_sync())
-
-    assert (await site.task(thread("a")))["state"] == '{"n":7}'
 
 
 async def test_a_record_that_is_skipped_is_set_aside(probe: Any, start: Any) -> None:
@@ -397,7 +347,7 @@ async def test_a_connector_that_is_gone_fails_only_its_own_runs(probe: Any, star
 
 
 async def test_a_resolved_function_is_given_what_it_asks_for(start: Any) -> None:
-    """The tutorial's way: ``resolve`` and parameters by annotation; what nobody has is refused with the list."""
+    """``resolve``, and parameters by annotation; what nobody has is refused with the list."""
     said: list[object] = []
 
     class Resolver(Connector[ConnectorConfig]):
@@ -421,11 +371,9 @@ async def test_a_resolved_function_is_given_what_it_asks_for(start: Any) -> None
     await site.schedule("exit")
 
     assert said == [(site.connector, site.id("good"), site.id("good"))]
-    assert "what can be asked for is ConnectorContext, ConnectorID" in (await site.reached("bad", "FAILED"))["error"]
+    assert (
+        "what can be asked for is ConnectorContext, ConnectorID"
+        in (await site.reached("bad", "FAILED"))["error"]
+    )
     assert (await site.reached("none", "FAILED"))["error"] == "KeyError: 'none'"
     assert "not to None" in (await site.reached("exit", "FAILED"))["error"]
-
-
-def test_backing_off_starts_below_a_second() -> None:
-    """The tests above wait for it."""
-    assert timedelta(seconds=0.5) == outcomes.FIRST_DELAY

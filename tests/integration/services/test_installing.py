@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
+
 from paymux.bootstrap import Ground, Service, service
 from paymux.domain.mask import Mask
 from paymux.runtime.registry import Registry, UnknownConnector
@@ -51,12 +52,14 @@ class Quay(Connector[Config]):
     uninstalling: ClassVar[Callable[[ConnectorContext], Awaitable[None]] | None] = None
 
     async def install(self, ctx: ConnectorContext) -> None:
-        if self.installing is not None:
-            await type(self).installing(self, ctx)
+        installing = type(self).installing
+        if installing is not None:
+            await installing(self, ctx)
 
     async def uninstall(self, ctx: ConnectorContext) -> None:
-        if type(self).uninstalling is not None:
-            await type(self).uninstalling(ctx)
+        uninstalling = type(self).uninstalling
+        if uninstalling is not None:
+            await uninstalling(ctx)
 
     @task
     async def land(self, ctx: TaskContext) -> None:
@@ -103,7 +106,7 @@ async def start(database_url: str) -> AsyncIterator[Start]:
 
 async def until(true: Callable[[], Awaitable[bool]], within: float = 15) -> None:
     async with asyncio.timeout(within):
-        while not await true():
+        while not await true():  # noqa: ASYNC110 - it happens in the database
             await asyncio.sleep(0.02)
 
 
@@ -151,6 +154,7 @@ async def test_a_connector_that_cannot_be_made_is_not_installed(start: Start) ->
         name = "broken"
 
         def __init__(self, config: ConnectorConfig) -> None:
+            super().__init__(config)
             raise RuntimeError("no hands")
 
     running = await start(Broken)
@@ -167,7 +171,7 @@ async def test_what_install_schedules_runs_only_once_it_is_installed(quay: Any, 
     """However many tasks that are: a connector that fails after the thousandth has run none of them."""
     running = await start(quay)
 
-    async def many(self: Quay, ctx: ConnectorContext) -> None:
+    async def many(_: Quay, ctx: ConnectorContext) -> None:
         for number in range(2500):
             await ctx.schedule({"one": {}} if number == 0 else f"task-{number}")
         await asyncio.sleep(0.5)
@@ -183,7 +187,7 @@ async def test_install_may_wait_for_a_task(quay: Any, start: Start) -> None:
     """NOW_SYNC within install returns the task's error, which may be the install's."""
     running = await start(quay)
 
-    async def check(self: Quay, ctx: ConnectorContext) -> None:
+    async def check(_: Quay, ctx: ConnectorContext) -> None:
         await ctx.schedule("nonsense", Schedule.now_sync())
 
     quay.installing = check
@@ -242,7 +246,9 @@ async def test_uninstalling_under_load_lets_nothing_through(quay: Any, start: St
 
     await until(both)
     await running.installing.uninstall("quay", going)
-    highest = await running.database.fetchval("SELECT max(seq) FROM event WHERE type = 'CONNECTOR_UNINSTALLED'")
+    highest = await running.database.fetchval(
+        "SELECT max(seq) FROM event WHERE type = 'CONNECTOR_UNINSTALLED'"
+    )
     stays = await landed(other)
 
     async def gone() -> bool:
@@ -339,7 +345,7 @@ asyncio.run(main())
 async def test_what_a_crash_cuts_short_is_finished_by_the_next_start(
     amid: str, quay: Any, start: Start, database_url: str, tmp_path: Path
 ) -> None:
-    """kill -9 amid an install: it is undone. Amid an uninstall: it is completed. The name is free."""
+    """Killed amid an install, it is undone. Amid an uninstall: it is completed. The name is free."""
     (tmp_path / "script.py").write_text(SCRIPT)
     process = await asyncio.create_subprocess_exec(
         sys.executable, tmp_path / "script.py", database_url, amid, stdout=asyncio.subprocess.PIPE

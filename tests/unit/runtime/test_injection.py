@@ -37,8 +37,9 @@ async def _awaited(made: Awaitable[Any]) -> Any:
     return await made
 
 
-def everything(  # noqa: PLR0913, PLR0917 - it is about asking for everything
-    context: TaskContext, connector: ConnectorContext, scheduler: Scheduler, ingester: Ingester, state: StateReader,
+def everything(  # noqa: PLR0917 - it is about asking for everything
+    context: TaskContext, connector: ConnectorContext, scheduler: Scheduler, ingester: Ingester,
+    state: StateReader,
     log: Logger, connector_id: ConnectorID, task_id: TaskID, uuid: UUID,
 ) -> tuple[Any, ...]:  # fmt: skip
     return context, connector, scheduler, ingester, state, log, connector_id, task_id, uuid
@@ -179,7 +180,9 @@ def test_what_nobody_has_is_refused_with_the_list(body: Callable[..., Any]) -> N
         bound(body)
 
     name = "socket" if body is unknown else "ctx"
-    asked = "ConnectorContext, ConnectorID, Ingester, Logger, Scheduler, StateReader, TaskContext, TaskID, UUID"
+    asked = (
+        "ConnectorContext, ConnectorID, Ingester, Logger, Scheduler, StateReader, TaskContext, TaskID, UUID"
+    )
     assert f"Parameter {name!r} is" in str(refused.value)
     assert asked in str(refused.value)
 

@@ -53,13 +53,15 @@ def test_the_mapper_says_why() -> None:
 
 def test_arithmetic_speaks_of_the_row() -> None:
     """A number that is none is the row's fault."""
-    (aside,) = mapped(["ten"], lambda row: Decimal(row))
+    (aside,) = mapped(["ten"], Decimal)
 
     assert isinstance(aside, SetAside)
     assert "InvalidOperation" in aside.reason
 
 
-@pytest.mark.parametrize("raised", [TryAgain("down"), OSError("no disk"), RuntimeError("a defect"), KeyboardInterrupt()])
+@pytest.mark.parametrize(
+    "raised", [TryAgain("down"), OSError("no disk"), RuntimeError("a defect"), KeyboardInterrupt()]
+)
 def test_what_concerns_more_than_the_row_is_let_out(raised: BaseException) -> None:
     """Setting every row aside because the network is down would lose them quietly."""
 
@@ -87,8 +89,11 @@ def test_a_row_that_cannot_be_shown_is_set_aside_all_the_same() -> None:
     assert shown == ["[[...]]", "{'half': '\\ud800'}", b'{"odd":"odd"}', b"\xff"]
 
 
-@given(st.recursive(st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
-                    lambda inner: st.lists(inner) | st.dictionaries(st.sampled_from(["money", "cents", "asset"]), inner)))  # fmt: skip
+SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text()
+FIELDS = st.sampled_from(["money", "cents", "asset"])
+
+
+@given(st.recursive(SCALARS, lambda inner: st.lists(inner) | st.dictionaries(FIELDS, inner)))
 def test_no_row_stops_the_others(row: Any) -> None:
     """Whatever a provider sends, one row in is one record or one set-aside record out."""
     out = list(mapped([row, GOOD], amount))

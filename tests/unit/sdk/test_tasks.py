@@ -33,14 +33,16 @@ class Acme(Connector[ConnectorConfig]):
         """Read one file."""
 
     @task(timeout=timedelta(seconds=5))
-    def plain(self, ctx: TaskContext, window: Window, *, tags: set[str], share: Decimal = Decimal("0.5")) -> None:
+    def plain(
+        self, ctx: TaskContext, window: Window, *, tags: set[str], share: Decimal = Decimal("0.5")
+    ) -> None:
         """Take everything an argument can be."""
 
     async def no_task(self, ctx: TaskContext) -> None:
         """Nothing that runs."""
 
     @task
-    async def count(self, ctx: TaskContext, n: bool | int = 0) -> None:
+    async def count(self, ctx: TaskContext, *, n: bool | int = 0) -> None:
         """Count."""
 
 
@@ -57,8 +59,8 @@ def test_naming_a_task_runs_nothing() -> None:
 def test_an_argument_that_equals_its_default_is_no_part_of_the_name() -> None:
     """A task that gains an argument with a default stays the same task, with its state."""
     assert ACME.read("a.json", 10) == ACME.read("a.json")
-    assert ACME.count(0) == ACME.count()
-    assert ACME.count(False) != ACME.count()  # noqa: FBT003 - it is about the value
+    assert ACME.count(n=0) == ACME.count()
+    assert ACME.count(n=False) != ACME.count()
 
 
 @pytest.mark.parametrize("arguments", [(), ("a", 1, 2)])
@@ -112,8 +114,10 @@ def test_what_is_found_is_ready_to_run() -> None:
 
 
 @pytest.mark.parametrize("descriptor", [
-    "nothing", "no_task", "name", "config", "__init__", "", 1, None, [], {}, {"read": {}}, {"read": {"file": 1}},
-    {"read": {"file": "a", "more": 1}}, {"read": "a"}, {"read": {"file": "a"}, "scan": {}}, {"scan": {"ctx": 1}},
+    "nothing", "no_task", "name", "config", "__init__", "", 1, None, [], {}, {"read": {}},
+    {"read": {"file": 1}},
+    {"read": {"file": "a", "more": 1}}, {"read": "a"}, {"read": {"file": "a"}, "scan": {}},
+    {"scan": {"ctx": 1}},
 ])  # fmt: skip
 def test_what_names_no_task_is_said_to(descriptor: Any) -> None:
     """A descriptor may come from an older version, or from a person."""

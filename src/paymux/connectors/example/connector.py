@@ -54,6 +54,7 @@ class Example(Connector[Config]):
                 await ctx.schedule(self.file(name, modified, size), Schedule.now(), Restart.NEVER)
             except DomainError:
                 nameless.append(SetAside(kind="file", reason=f"{name}: the name is not UTF-8; rename it"))
+        # With it, what was scheduled is committed; not before that may it count as scheduled.
         await ctx.ingest(payments=nameless)
         self.scheduled = files
 

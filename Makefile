@@ -37,7 +37,7 @@ test: setup-dev  ## Pass every test
 	@$(BIN)/python -m pytest
 
 test-fast: setup-dev  ## The tests that start no service
-	@$(BIN)/python -m pytest tests/unit tests/house tests/connectors
+	@$(BIN)/python -m pytest tests/unit tests/house
 
 check: setup-dev  ## Lint, types and the import contract
 	@$(BIN)/ruff format --check .

@@ -170,7 +170,6 @@ def test_what_a_provider_says_breaks_no_list(service: Service, directory: Path) 
     eventually(lambda: not service.sql(untold), lambda: "not all were told")
 
 
-@pytest.mark.xfail(strict=True, reason="the statement looks for what is installed after its LIMIT")
 def test_an_installation_on_its_way_out_hides_no_other(
     service: Service, stocked: str, directory: Path
 ) -> None:

@@ -7,6 +7,8 @@ WITH page AS (
     SELECT * FROM payment p
     WHERE ($1::timestamptz IS NULL OR (p.created_at, p.key) < ($1, $2::uuid))
       AND ($3::integer IS NULL OR p.installation = $3)
+      -- Here and not after the LIMIT: one that is being deleted must not make a page look like the last.
+      AND p.installation = ANY (ARRAY(SELECT i.id FROM installation i WHERE i.status = 'INSTALLED'))
       AND ($4::text IS NULL OR p.reference = $4)
       AND ($5::text IS NULL OR p.status = $5)
       AND ($6::text IS NULL OR p.type = $6)
@@ -31,6 +33,8 @@ WITH page AS (
     SELECT * FROM payment p
     WHERE (p.created_at, p.key) > ($1, $2::uuid)
       AND ($3::integer IS NULL OR p.installation = $3)
+      -- Here and not after the LIMIT: one that is being deleted must not make a page look like the last.
+      AND p.installation = ANY (ARRAY(SELECT i.id FROM installation i WHERE i.status = 'INSTALLED'))
       AND ($4::text IS NULL OR p.reference = $4)
       AND ($5::text IS NULL OR p.status = $5)
       AND ($6::text IS NULL OR p.type = $6)

@@ -4,6 +4,7 @@ import asyncio
 import os
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from uuid import uuid4
 
 import asyncpg
@@ -35,14 +36,15 @@ def shared() -> Path:
 
 
 @pytest.fixture(scope="session")
-def server_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def server_url() -> Iterator[str]:
     """A PostgreSQL server with a migrated template; PAYMUX_TEST_DATABASE_URL names another one."""
     given = os.environ.get("PAYMUX_TEST_DATABASE_URL")
     if given:
         asyncio.run(_make_template(given))
         yield given
         return
-    with EmbeddedPostgres(tmp_path_factory.mktemp("pg")) as url:
+    # Not in pytest's own folder, which the next session of pytest closes to the server's account.
+    with TemporaryDirectory(prefix="paymux-pg-") as folder, EmbeddedPostgres(Path(folder) / "data") as url:
         asyncio.run(_make_template(url))
         yield url
 

@@ -13,7 +13,7 @@ import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from datetime import timedelta
-from typing import Any, Protocol
+from typing import Protocol, TypeVar
 from uuid import UUID
 
 import asyncpg
@@ -45,6 +45,8 @@ CREATE FUNCTION paymux.engine_log_nothing() RETURNS trigger LANGUAGE plpgsql AS 
 CREATE TRIGGER engine_log_nothing BEFORE INSERT ON paymux.engine_log
     FOR EACH ROW EXECUTE FUNCTION paymux.engine_log_nothing();
 """
+
+T = TypeVar("T")
 
 Handle = Callable[[int, UUID, int], Awaitable[None]]
 Deliver = Callable[[EngineJob], Awaitable[None]]
@@ -256,50 +258,64 @@ class _Driver(AsyncpgPoolDriver):
     """Waits while the database is away, and listens again when it is back.
 
     Otherwise the manager would end with its first lost connection, and before that wait, claiming
-    nothing, for the last of its jobs.
+    nothing, for the last of its jobs. Whether the listening connection is lost is looked at, with every
+    statement: the driver does not always tell.
     """
 
     def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]", stopping: asyncio.Event) -> None:
         super().__init__(pool)
         self._stopping = stopping
-        self._listening: asyncio.Future[None] | None = None
-        self._over = False
+        self._listeners: list[tuple[str, Callable[..., None]]] = []
+        self._one_listens = asyncio.Lock()
 
     async def fetch(self, query: str, *args: object) -> list[dict[str, object]]:
-        return await patiently(lambda: AsyncpgPoolDriver.fetch(self, query, *args), self._stopping.is_set)
+        return await self._patiently(lambda: AsyncpgPoolDriver.fetch(self, query, *args))
 
     async def execute(self, query: str, *args: object) -> str:
-        return await patiently(lambda: AsyncpgPoolDriver.execute(self, query, *args), self._stopping.is_set)
+        return await self._patiently(lambda: AsyncpgPoolDriver.execute(self, query, *args))
 
     async def notify(self, channel: str, payload: str) -> None:
-        await patiently(lambda: AsyncpgPoolDriver.notify(self, channel, payload), self._stopping.is_set)
+        await self._patiently(lambda: AsyncpgPoolDriver.notify(self, channel, payload))
 
     async def add_listener(self, channel: str, callback: Callable[..., None]) -> None:
-        async def listen() -> None:
-            # The pool has its place back from one that was lost.
-            self._listener_connection = None
-            await AsyncpgPoolDriver.add_listener(self, channel, callback)
-            assert self._listener_connection is not None  # noqa: S101 - it was just made
-            self._listener_connection.add_termination_listener(again)
-
-        async def listen_again() -> None:
-            with contextlib.suppress(*LOST):
-                await patiently(listen, self._stopping.is_set)
-
-        def again(_: Any) -> None:
-            if not self._over:
-                self._listening = asyncio.ensure_future(listen_again())
-
-        await patiently(listen, self._stopping.is_set)
+        self._listeners.append((channel, callback))
+        await self._patiently(self._listen)
 
     async def __aexit__(self, *error: object) -> None:
-        self._over = True
-        if self._listening is not None:
-            self._listening.cancel()
-        try:
-            await super().__aexit__(*error)
-        except LOST:
-            self._listener_connection = None
+        self._listeners.clear()
+        await self._let_go()
+
+    async def _patiently(self, work: Callable[[], Awaitable[T]]) -> T:
+        async def listening() -> T:
+            await self._listen()
+            return await work()
+
+        return await patiently(listening, self._stopping.is_set)
+
+    async def _listen(self) -> None:
+        async with self._one_listens:
+            if not self._listeners or self._listening():
+                return
+            await self._let_go()
+            try:
+                for channel, callback in self._listeners:
+                    await AsyncpgPoolDriver.add_listener(self, channel, callback)
+            except BaseException:
+                await self._let_go()
+                raise
+
+    def _listening(self) -> bool:
+        with contextlib.suppress(*LOST):  # what the pool has taken back cannot even be asked
+            return self._listener_connection is not None and not self._listener_connection.is_closed()
+        return False
+
+    async def _let_go(self) -> None:
+        held, self._listener_connection = self._listener_connection, None
+        if held is not None:
+            with contextlib.suppress(*LOST):
+                await held.reset()
+            with contextlib.suppress(*LOST):
+                await self._pool.release(held)
 
 
 def _key(task: UUID, generation: int) -> str:

@@ -113,9 +113,15 @@ def quiet() -> Iterator[None]:
 def probe() -> type[Probe]:
     """A class of the test's own."""
     fresh: dict[str, Any] = {
-        "acts": {}, "plain": {}, "installing": None, "starts": {}, "cancelled": Counter(), "running": Counter(),
-        "overlapped": set(), "most": 0,
-    }  # fmt: skip
+        "acts": {},
+        "plain": {},
+        "installing": None,
+        "starts": {},
+        "cancelled": Counter(),
+        "running": Counter(),
+        "overlapped": set(),
+        "most": 0,
+    }
     return type("Probe", (Probe,), fresh)
 
 

@@ -16,6 +16,9 @@ from typing import Any
 
 from paymux.runtime.contexts import RunContext, ThreadContext
 
+Call = Callable[[Any], Awaitable[None] | None]
+Start = Callable[[Call, RunContext], Awaitable[None]]
+
 # Code that was cancelled has this long to clean up before it is left behind.
 UNWIND = 3.0
 
@@ -31,15 +34,13 @@ class HandedBack(Exception):
 class Execution:
     """The code of one run at work. It starts at once; ``within`` waits for its end."""
 
-    def __init__(
-        self, call: Callable[[Any], Awaitable[None] | None], context: RunContext, *, on_loop: bool
-    ) -> None:
+    def __init__(self, call: Call, context: RunContext, *, on_loop: bool) -> None:
         self._context = context
         self._loop = asyncio.get_running_loop()
         self._over: asyncio.Future[BaseException | None] = self._loop.create_future()
         self._why: Exception | None = None
         start = _on_loop if on_loop else _in_thread
-        self._work = self._loop.create_task(_guarded(start(call, context)))
+        self._work = self._loop.create_task(_guarded(start, call, context))
         self._work.add_done_callback(lambda _: self._end())
 
     async def within(self, limit: timedelta) -> None:
@@ -101,18 +102,18 @@ def _escaped(error: BaseException) -> Escaped:
     return Escaped(f"The connector's code raised {type(error).__name__}({error}).")
 
 
-async def _guarded(work: Awaitable[None]) -> None:
+async def _guarded(start: Start, call: Call, context: RunContext) -> None:
     with contained():
-        await work
+        await start(call, context)
 
 
-async def _on_loop(call: Callable[[Any], Awaitable[None] | None], context: RunContext) -> None:
+async def _on_loop(call: Call, context: RunContext) -> None:
     made = call(context)
     if made is not None:
         await made
 
 
-async def _in_thread(call: Callable[[Any], Awaitable[None] | None], context: RunContext) -> None:
+async def _in_thread(call: Call, context: RunContext) -> None:
     # A thread of its own: one that hangs takes no place in a pool, and a daemon keeps no process alive.
     loop = asyncio.get_running_loop()
     ended: asyncio.Future[tuple[Awaitable[None] | None, BaseException | None]] = loop.create_future()

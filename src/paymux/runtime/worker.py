@@ -141,8 +141,10 @@ class Worker:
         except InstallationGone:
             raise
         except Superseded:
+            log.info("Task stopped")
             ending = _STOPPED
         except HandedBack:
+            log.info("Task handed back")
             ending = _RETURNED
         except Exception as error:  # noqa: BLE001 - whatever keeps a connector from being made is the task's error
             ending = self._judged(error, begun, log)

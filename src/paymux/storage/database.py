@@ -19,8 +19,9 @@ else:  # the driver's classes are generic in its stubs only
 Row: TypeAlias = asyncpg.Record
 
 # What being without the database looks like, as opposed to a statement it refuses.
+# A connection that has just been told of its end, and has yet to see it, is the driver's internal error.
 LOST = (OSError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError, asyncpg.CannotConnectNowError,
-        asyncpg.AdminShutdownError, asyncpg.CrashShutdownError)  # fmt: skip
+        asyncpg.AdminShutdownError, asyncpg.CrashShutdownError, asyncpg.InternalClientError)  # fmt: skip
 # Two transactions met; nothing is wrong and the whole one may be tried again.
 COLLISION = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
 # Raised by our own functions (storage/functions).

@@ -20,11 +20,15 @@ async def insert(
 
 async def lead(db: Connection) -> bool:
     """Become the one relay, for as long as the connection lives."""
-    return bool(await db.fetchval(_SQL["lead"]))
+    leads = bool(await db.fetchval(_SQL["lead"]))
+    if leads:
+        await db.execute(_SQL["by_key"], "off")
+    return leads
 
 
 async def step_down(db: Connection) -> None:
     """Let somebody else lead."""
+    await db.execute(_SQL["by_key"], "on")
     await db.fetchval(_SQL["step_down"])
 
 

@@ -131,6 +131,7 @@ async def test_what_is_there_is_told_before_it_ends(database: Database) -> None:
 
     assert numbers(sink) == [1, 2, 3]
     assert await database.fetchval(LEADER) is None
+    assert await database.fetchval("SHOW enable_seqscan") == "on"  # the connection is as it was
 
 
 async def _leads(database: Database) -> bool:

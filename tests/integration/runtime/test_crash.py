@@ -182,7 +182,7 @@ async def _clear(scene: Scene) -> None:
 
 async def test_workers_are_killed_again_and_again(scene: Scene) -> None:
     """By kill -9, amid pages: every record once, no event twice, every task ended, the periodic one alive."""
-    await scene.install()
+    await scene.install(basins=15, pages=60)
     for _ in range(2):
         await scene.worker()
     for _ in range(4):
@@ -190,7 +190,7 @@ async def test_workers_are_killed_again_and_again(scene: Scene) -> None:
         scene.workers[-2].kill()
         await scene.worker()
 
-    await scene.finish(8 * 20 * 5)
+    await scene.finish(15 * 60 * 5)
     assert await scene.db.fetchval("SELECT count(*) FROM paymux.run WHERE outcome = 'CRASHED'") > 0
 
 

@@ -328,6 +328,24 @@ async def test_a_superseded_run_leaves_no_trace(probe: Any, start: Any) -> None:
     assert await site.outcomes(act("a")) == []
 
 
+async def test_a_task_in_nobodys_hands_is_found(probe: Any, start: Any) -> None:
+    """Its job is gone from the engine, however that came: it is put back in line, once, and runs."""
+    site = await (await start(probe, worker=False)).install()
+    await site.schedule(act("lost"))
+    await site.schedule(act("later"), Schedule.after(timedelta(hours=1)))
+    await site.schedule(act("kept"), restart=Restart.NEVER)
+    await site.database.execute("UPDATE task SET next_run_at = next_run_at - interval '2 minutes'")
+    lost = str(site.id(act("lost")))
+    await site.database.execute("DELETE FROM engine_job WHERE dedupe_key LIKE $1 || '%'", lost)
+    found = [await site.service.worker.recover(), await site.service.worker.recover()]
+    await start(probe)
+    await site.reached(act("lost"), "TERMINATED")
+    await site.reached(act("kept"), "TERMINATED")
+
+    assert found == [1, 0]
+    assert [probe.runs(key) for key in ("lost", "kept", "later")] == [1, 1, 0]
+
+
 async def test_a_connector_that_is_gone_fails_only_its_own_runs(probe: Any, start: Any) -> None:
     """The class is not installed any more: its tasks say so, the others go on."""
 

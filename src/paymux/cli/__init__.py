@@ -10,6 +10,7 @@ from paymux.cli.migrate import migrate
 from paymux.cli.serve import serve
 from paymux.cli.worker import worker
 from paymux.settings import BadSettings
+from paymux.storage.database import DatabaseError
 from paymux.storage.embedded import EmbeddedError
 from paymux.storage.schema import DatabaseTooNew
 from paymux.storage.vault import VaultError
@@ -49,6 +50,6 @@ def main() -> None:
     except (BadSettings, EmbeddedError, VaultError, DatabaseTooNew) as error:
         typer.echo(f"paymux: {error}", err=True)
         sys.exit(1)
-    except OSError as error:
-        typer.echo(f"paymux: the database cannot be reached: {error}", err=True)
+    except (OSError, DatabaseError) as error:
+        typer.echo(f"paymux: the database cannot be used: {error}. See PAYMUX_DATABASE_URL.", err=True)
         sys.exit(1)

@@ -18,7 +18,7 @@ DESCRIPTOR_MAX = 8192
 
 
 class TaskStatus(StrEnum):
-    """Where a task stands; what each means is in docs/explanation/page-commit.md."""
+    """Where a task stands; what each means is in docs/explanation/tasks.md."""
 
     PENDING = "PENDING"
     ACTIVE = "ACTIVE"

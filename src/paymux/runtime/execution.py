@@ -57,10 +57,6 @@ class Execution:
         if error is not None:
             raise error
 
-    async def over(self) -> None:
-        """Wait for the end, whatever it is."""
-        await asyncio.wait({self._over})
-
     def stop(self, why: Exception, unwind: float = UNWIND) -> None:
         """Cancel the code; the run then ends with ``why``, whatever the code makes of it."""
         if self._over.done() or self._work.done() or self._why is not None:

@@ -38,8 +38,10 @@ TURN = 10.0
 WATCH = 0.5
 # How often tasks that fell out of everybody's hands are looked for.
 SWEEP = 60.0
-# Code that is still at work when the worker leaves has this long to clean up.
-_LEAVE = 1.0
+# At the end of the grace, code that is still at work has this long to clean up.
+_LEAVE = 0.5
+# And then, that it was handed back has this long to be written.
+_WRITE = 2.0
 
 GoOn = Callable[[], bool]
 
@@ -74,6 +76,7 @@ class Worker:
         # By token, with the task.
         self._running: dict[int, tuple[UUID, Execution]] = {}
         self._watched: set[int] = set()
+        self._handling: set[asyncio.Task[Any]] = set()
         self._stopping = False
 
     async def run(self) -> None:
@@ -92,26 +95,38 @@ class Worker:
         """Claim nothing more; let runs come to their end for a while, then hand the rest back."""
         self._stopping = True
         self._engine.stop()
-        ends = [asyncio.ensure_future(execution.over()) for _, execution in self._running.values()]
-        if ends:
-            await asyncio.wait(ends, timeout=grace.total_seconds())
+        handling = set(self._handling)
+        if not handling:
+            return
+        patience = max(grace.total_seconds() - _LEAVE, 0)
+        _, late = await asyncio.wait(handling, timeout=patience)
         for _, execution in list(self._running.values()):
             execution.stop(HandedBack(), unwind=_LEAVE)
+        if late:
+            await asyncio.wait(late, timeout=_LEAVE + _WRITE)
 
     async def _handle(self, job: int, task: UUID, generation: int) -> None:
+        own = asyncio.current_task()
+        assert own is not None  # noqa: S101 - this is a coroutine
+        self._handling.add(own)
+        try:
+            await self._job(job, task, generation)
+        except (Superseded, InstallationGone):
+            raise
+        except Exception as error:
+            if not is_lost(error):
+                structlog.get_logger().error("The end of a run could not be written", exc_info=error)
+            raise
+        finally:
+            self._handling.discard(own)
+
+    async def _job(self, job: int, task: UUID, generation: int) -> None:
         begun: Begun | None = await self._insist(
             lambda: tasks.begin(self._bookkeeping, job, task, generation)
         )
         until = time.monotonic() + TURN
         while begun is not None:
-            try:
-                begun = await self._one(begun, lambda: not self._stopping and time.monotonic() < until)
-            except (Superseded, InstallationGone):
-                raise
-            except Exception as error:
-                if not is_lost(error):
-                    structlog.get_logger().error("The end of a run could not be written", exc_info=error)
-                raise
+            begun = await self._one(begun, lambda: not self._stopping and time.monotonic() < until)
 
     async def _one(self, begun: Begun, go_on: GoOn) -> Begun | None:
         """Run one task to its end; returns the next to run, if any.

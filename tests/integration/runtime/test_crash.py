@@ -27,7 +27,7 @@ PACKAGE = {
     "tides-1.dist-info/METADATA": "Metadata-Version: 2.1\nName: tides\nVersion: 1\n",
     "tides-1.dist-info/entry_points.txt": "[paymux.connectors]\ntides = tides:Tides\n",
     "tides.py": """
-import asyncio, os
+import asyncio, os, time
 from datetime import timedelta
 from pathlib import Path
 import msgspec
@@ -39,6 +39,7 @@ class Config(ConnectorConfig):
     pages: int = 20
     size: int = 5
     pause: timedelta = timedelta(seconds=0.05)
+    hangs: bool = False
 
 class Mark(msgspec.Struct):
     page: int = 0
@@ -51,7 +52,7 @@ class Tides(Connector[Config]):
     async def install(self, ctx):
         await ctx.schedule(self.tick(), Schedule.every(timedelta(seconds=0.5)))
         for basin in range(self.config.basins):
-            await ctx.schedule(self.fill(basin))
+            await ctx.schedule(self.hang() if self.config.hangs else self.fill(basin))
 
     @task
     async def tick(self, ctx: TaskContext) -> None:
@@ -68,6 +69,11 @@ class Tides(Connector[Config]):
             except BaseException as error:
                 self.note(f"{type(error).__name__} {basin} {page}")
                 raise
+
+    @task
+    def hang(self, ctx: TaskContext) -> None:
+        self.note("hangs")
+        time.sleep(600)
 
     def note(self, text: str) -> None:
         with self.config.log.open("a") as file:
@@ -259,6 +265,21 @@ async def test_a_worker_that_is_told_to_leave_hands_its_runs_back(scene: Scene) 
     assert await scene.db.fetchval(returned) == 1
     second.terminate()
     assert await asyncio.wait_for(second.wait(), 10) == 0
+
+
+async def test_a_thread_that_hangs_keeps_no_worker_from_leaving(scene: Scene) -> None:
+    """SIGTERM while a plain function blocks for ever: the run is handed back, the process ends in time."""
+    await scene.install(basins=1, hangs=True)
+    worker = await scene.worker(PAYMUX_GRACE="1")
+    await scene.until(lambda: len(scene.said("hangs")) == 1, 20)
+    told = time.monotonic()
+    worker.terminate()
+
+    assert await asyncio.wait_for(worker.wait(), 10) == 0
+    assert time.monotonic() - told < 1 + 2.5
+    rows = await scene.db.fetch("SELECT status, token FROM paymux.task WHERE schedule = 'NOW'")
+    assert [tuple(row) for row in rows] == [("PENDING", None)]
+    assert await scene.db.fetchval("SELECT count(*) FROM paymux.run WHERE outcome = 'RETURNED'") == 1
 
 
 async def test_connections_that_are_cut_fail_no_task(scene: Scene) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 from datetime import timedelta
-from typing import Any, ClassVar
+from typing import Any
 
 import msgspec
 import pytest
@@ -10,15 +10,11 @@ import pytest
 from paymux.runtime.contexts import STATE_MAX
 from paymux.runtime.execution import UNWIND
 from paymux.sdk import (
-    Connector,
-    ConnectorConfig,
-    ConnectorID,
     Restart,
     Schedule,
     SkipRecord,
     SlowDown,
     TaskContext,
-    TaskID,
     TryAgain,
 )
 
@@ -80,41 +76,50 @@ async def test_places_are_limited_over_all_workers(probe: Any, start: Any) -> No
     assert all(abs(orders.index(key) - number) <= 3 for number, key in enumerate(keys))
 
 
-@pytest.mark.parametrize("raised", [
+RAISED = [
     ValueError("no such thing"), SystemExit(3), KeyboardInterrupt(), asyncio.CancelledError(),
-    GeneratorExit(),
-    StopIteration(), StopAsyncIteration(), RecursionError("deep"), MemoryError(), BaseException("odd"),
-    ExceptionGroup("several", [ValueError("one"), TryAgain("two")]),
-], ids=lambda raised: type(raised).__name__)  # fmt: skip
+    GeneratorExit(), StopIteration(), StopAsyncIteration(), RecursionError("deep"), MemoryError(),
+    BaseException("odd"), ExceptionGroup("several", [ValueError("one"), TryAgain("two")]),
+]  # fmt: skip
+
+
 @pytest.mark.parametrize("kind", [act, thread], ids=["async", "thread"])
-async def test_whatever_is_raised_is_a_failed_run(kind: Any, raised: Any, probe: Any, start: Any) -> None:
+async def test_whatever_is_raised_is_a_failed_run(kind: Any, probe: Any, start: Any) -> None:
     """It is never a success, the worker lives, and a periodic task goes on by its schedule."""
     site = await (await start(probe)).install()
 
-    async def fail(_: TaskContext) -> None:
-        raise raised
+    def fails(error: BaseException) -> tuple[Any, Any]:
+        async def fail(_: TaskContext) -> None:
+            raise error
 
-    def fail_in_thread(_: TaskContext) -> None:
-        raise raised
+        def fail_in_thread(_: TaskContext) -> None:
+            raise error
 
-    probe.acts |= {"once": fail, "often": fail}
-    probe.plain |= {"once": fail_in_thread, "often": fail_in_thread}
-    await site.schedule(kind("once"))
-    await site.schedule(kind("often"), Schedule.every(PERIOD))
-    row = await site.reached(kind("once"), "FAILED")
-    await site.until(lambda: probe.runs("often") >= 3)
-    periodic = await site.reached(kind("often"), "FAILED")
+        return fail, fail_in_thread
 
-    leaf = raised.exceptions[0] if isinstance(raised, ExceptionGroup) else raised
-    assert type(leaf).__name__ in row["error"]
-    assert str(leaf) in row["error"]
-    assert row["next_run_at"] is None
-    assert set(await site.outcomes(kind("once"))) == {"FAILED"}
-    assert periodic["next_run_at"] is not None
-    assert periodic["attempts"] >= 3
-    probe.acts["often"] = lambda _: asyncio.sleep(0)
-    probe.plain["often"] = lambda _: None
-    assert (await site.reached(kind("often"), "ACTIVE"))["error"] is None
+    for error in RAISED:
+        for often in ("once", "often"):
+            key = f"{type(error).__name__} {often}"
+            probe.acts[key], probe.plain[key] = fails(error)
+            await site.schedule(kind(key), Schedule.every(PERIOD) if often == "often" else None)
+    for error in RAISED:
+        key = f"{type(error).__name__} often"
+        once, often = kind(f"{type(error).__name__} once"), kind(key)
+        row = await site.reached(once, "FAILED")
+        leaf = error.exceptions[0] if isinstance(error, ExceptionGroup) else error
+        assert type(leaf).__name__ in row["error"]
+        assert str(leaf) in row["error"]
+        assert row["next_run_at"] is None
+        assert await site.outcomes(once) == ["FAILED"]
+        await site.until(lambda key=key: probe.runs(key) >= 3)
+        row = await site.reached(often, "FAILED")
+        assert row["next_run_at"] is not None
+        assert row["attempts"] >= 2
+    probe.acts.clear()
+    probe.plain = dict.fromkeys(probe.plain, lambda _: None)
+    for error in RAISED:
+        row = await site.reached(kind(f"{type(error).__name__} often"), "ACTIVE")
+        assert (row["error"], row["attempts"]) == (None, 0)
 
 
 async def test_try_again_backs_off_and_a_success_forgets(probe: Any, start: Any) -> None:
@@ -344,54 +349,3 @@ async def test_a_task_in_nobodys_hands_is_found(probe: Any, start: Any) -> None:
 
     assert found == [1, 0]
     assert [probe.runs(key) for key in ("lost", "kept", "later")] == [1, 1, 0]
-
-
-async def test_a_connector_that_is_gone_fails_only_its_own_runs(probe: Any, start: Any) -> None:
-    """The class is not installed any more: its tasks say so, the others go on."""
-
-    class Gone(Connector[ConnectorConfig]):
-        name = "gone"
-
-        async def install(self, ctx: Any) -> None:
-            await ctx.schedule("anything", Schedule.every(PERIOD), Restart.ALWAYS)
-
-    first = await (await start(Gone, worker=False)).install("gone")
-    site = await (await start(probe)).install()
-    await site.schedule(act("a"), Schedule.now_sync())
-    row = await first.reached("anything", "FAILED")
-
-    assert "There is no connector 'GONE'" in row["error"]
-    assert row["next_run_at"] is not None
-
-
-async def test_a_resolved_function_is_given_what_it_asks_for(start: Any) -> None:
-    """``resolve``, and parameters by annotation; what nobody has is refused with the list."""
-    said: list[object] = []
-
-    class Resolver(Connector[ConnectorConfig]):
-        name = "resolver"
-        kinds: ClassVar[dict[str, Any]] = {}
-
-        def resolve(self, descriptor: Any) -> Any:
-            return self.kinds[descriptor]
-
-    async def good(connector: ConnectorID, task: TaskID, ctx: TaskContext) -> None:
-        said.append((connector, task, ctx.task_id))
-
-    def bad(socket: bytes) -> None:
-        said.append(socket)
-
-    Resolver.kinds = {"good": good, "bad": bad, "exit": None}
-    site = await (await start(Resolver)).install("resolver")
-    await site.schedule("good", Schedule.now_sync())
-    await site.schedule("bad")
-    await site.schedule("none")
-    await site.schedule("exit")
-
-    assert said == [(site.connector, site.id("good"), site.id("good"))]
-    assert (
-        "what can be asked for is ConnectorContext, ConnectorID"
-        in (await site.reached("bad", "FAILED"))["error"]
-    )
-    assert (await site.reached("none", "FAILED"))["error"] == "KeyError: 'none'"
-    assert "not to None" in (await site.reached("exit", "FAILED"))["error"]

@@ -4,6 +4,7 @@ Folding happens here: what a page says twice about one thing is one thing. Of se
 payment the last wins; reports with a time or a name of their own are all kept.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from typing import Any, Final, TypeVar
@@ -23,7 +24,7 @@ RECORDS_MAX = 10_000
 # Characters of raw forms. It is one message to the database, which takes no more than a gigabyte.
 RAWS_MAX = 256 * 1024 * 1024
 # Places in a payment's row, and that of the raw form in an account's.
-_KEY, _RAW, _HASH, _REPORT = 0, 14, 15, 16
+_KEY, _RAW, _HASH, _REPORT, _REPORTED = 0, 14, 15, 16, 18
 _ACCOUNT_RAW = 7
 _NEVER: Final = datetime.min.replace(tzinfo=UTC)
 
@@ -86,8 +87,10 @@ def _raw(record: Any) -> Any:
 
 
 def columns(rows: list[Row]) -> tuple[Any, ...] | None:
-    """One tuple a column, or None for no rows."""
-    return tuple(zip(*rows, strict=True)) if rows else None
+    """One tuple a column, None for one without a value; None for no rows."""
+    if not rows:
+        return None
+    return tuple(None if column.count(None) == len(rows) else column for column in zip(*rows, strict=True))
 
 
 def hashes(rows: list[Row]) -> tuple[list[UUID], list[UUID]]:
@@ -121,4 +124,17 @@ def _reports(rows: list[Row]) -> list[Row]:
             kept[report] = row
         else:
             kept.setdefault(report, row)
-    return list(kept.values())
+    several = Counter(key for key, _ in kept)
+    if len(several) == len(kept):
+        return [(*row, None, None) for row in kept.values()]
+    latest: dict[UUID, datetime] = {}
+    for row in kept.values():
+        if row[_REPORTED]:
+            latest[row[_KEY]] = max(row[_REPORTED], latest.get(row[_KEY], _NEVER))
+    undated = dict.fromkeys(several, -1)
+    out = []
+    for row in kept.values():
+        undated[row[_KEY]] += row[_REPORTED] is None
+        place = max(undated[row[_KEY]], 0) if several[row[_KEY]] > 1 else None
+        out.append((*row, place, latest.get(row[_KEY])))
+    return out

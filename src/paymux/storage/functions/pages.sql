@@ -18,7 +18,10 @@ CREATE TYPE payment_page AS (
     keys uuid[], refs text[], types text[], statuses text[], schemes text[], assets text[], amounts text[],
     first_amounts text[], sources uuid[], source_refs text[], destinations uuid[], destination_refs text[],
     created timestamptz[], metadata text[], raws text[], hashes uuid[], reports uuid[], report_refs text[],
-    reported timestamptz[]
+    reported timestamptz[],
+    -- Only where the page has several reports of the payment: the report's place among those without a
+    -- time, and the latest time of all.
+    places integer[], until timestamptz[]
 );
 CREATE TYPE aside_page AS (ids uuid[], kinds text[], reasons text[], raws text[]);
 
@@ -86,19 +89,18 @@ BEGIN
     RETURN QUERY
     WITH fresh AS MATERIALIZED (
         SELECT i.key, i.reference, i.type, i.status, i.scheme, i.asset, i.amount, i.first_amount, i.source,
-               i.destination, i.created_at, i.metadata::jsonb AS metadata, i.raw, i.hash, i.report_reference, i.ord,
+               i.destination, i.created_at, i.metadata::jsonb AS metadata, i.raw, i.hash, i.report_reference, i.place,
                coalesce(i.report, md5(coalesce(o.head::text, '') || i.hash)::uuid) AS report,
                -- Without a time it is what the provider says now: later than all else, in the page's order.
                coalesce(i.reported_at,
-                   greatest(now(), (greatest(o.head_at, max(i.reported_at) OVER (PARTITION BY i.key))
-                                    + interval '1 microsecond'))
-                   + (row_number() OVER (PARTITION BY i.key, i.reported_at IS NULL ORDER BY i.ord) - 1)
-                     * interval '1 microsecond') AS reported_at
+                   greatest(now(), greatest(o.head_at, i.until) + interval '1 microsecond')
+                   + coalesce(i.place, 0) * interval '1 microsecond') AS reported_at
         FROM unnest(p.keys, p.refs, p.types, p.statuses, p.schemes, p.assets, p.amounts::numeric[],
                     p.first_amounts::numeric[], p.sources, p.destinations, p.created, p.metadata, p.raws, p.hashes,
-                    p.reports, p.report_refs, p.reported)
-             WITH ORDINALITY AS i (key, reference, type, status, scheme, asset, amount, first_amount, source,
-                    destination, created_at, metadata, raw, hash, report, report_reference, reported_at, ord)
+                    p.reports, p.report_refs, p.reported, p.places, p.until)
+             AS i (key, reference, type, status, scheme, asset, amount, first_amount, source,
+                    destination, created_at, metadata, raw, hash, report, report_reference, reported_at, place,
+                    until)
         LEFT JOIN payment o ON o.key = i.key
         WHERE o.key IS NULL OR (o.hash <> i.hash AND (i.report IS NULL OR NOT EXISTS (
             SELECT FROM adjustment a WHERE a.payment = i.key AND a.report = i.report)))
@@ -111,15 +113,22 @@ BEGIN
         ON CONFLICT DO NOTHING
         RETURNING payment, report
     ), latest AS (
-        -- One row a payment. Only of what was filed here: who files a report also settles what follows from it.
-        SELECT DISTINCT ON (f.key) f.*, min(f.reported_at) OVER k AS first_at,
-               first_value(f.first_amount) OVER (PARTITION BY f.key ORDER BY f.reported_at, f.first_amount) AS initial,
-               coalesce(f.created_at, max(f.created_at) OVER k, min(f.reported_at) OVER k) AS since
+        -- One row a payment. Only of what was filed here: who files a report also settles what follows from
+        -- it. Asked by IN: a join would be planned for a handful of rows, as a loop in a loop.
+        SELECT f.*, f.reported_at AS first_at, f.first_amount AS initial,
+               coalesce(f.created_at, f.reported_at) AS since
         FROM fresh f
-        -- Not a join: it would be planned for a handful of rows, as a loop in a loop.
-        WHERE ((f.key, f.report) IN (SELECT n.payment, n.report FROM filed n)) IS TRUE
-        WINDOW k AS (PARTITION BY f.key)
-        ORDER BY f.key, f.reported_at DESC, f.report DESC
+        WHERE f.place IS NULL AND ((f.key, f.report) IN (SELECT n.payment, n.report FROM filed n)) IS TRUE
+        UNION ALL
+        SELECT * FROM (
+            SELECT DISTINCT ON (f.key) f.*, min(f.reported_at) OVER k,
+                   first_value(f.first_amount) OVER (PARTITION BY f.key ORDER BY f.reported_at, f.first_amount),
+                   coalesce(f.created_at, max(f.created_at) OVER k, min(f.reported_at) OVER k)
+            FROM fresh f
+            WHERE f.place IS NOT NULL AND ((f.key, f.report) IN (SELECT n.payment, n.report FROM filed n)) IS TRUE
+            WINDOW k AS (PARTITION BY f.key)
+            ORDER BY f.key, f.reported_at DESC, f.report DESC
+        ) AS folded
     ), written AS (
         INSERT INTO payment AS o (key, installation, reference, type, first_type, status, scheme, asset, amount,
                                   initial_amount, source, destination, metadata, hash, head, head_at, first_at,

@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 
-.PHONY: help run setup setup-dev test test-fast check bench lock clean
+.PHONY: help run setup setup-dev test test-fast test-crash check bench lock clean
 
 help:  ## Show what there is to do
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort
@@ -38,6 +38,9 @@ test: setup-dev  ## Pass every test
 
 test-fast: setup-dev  ## The tests that start no service
 	@$(BIN)/python -m pytest tests/unit tests/house
+
+test-crash: setup-dev  ## The long form of the crash tests: minutes of kill -9
+	@$(BIN)/python -m pytest -m crash tests/integration
 
 check: setup-dev  ## Lint, types and the import contract
 	@$(BIN)/ruff format --check .

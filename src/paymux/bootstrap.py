@@ -2,7 +2,7 @@
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from datetime import timedelta
 from typing import Any
@@ -20,7 +20,7 @@ from paymux.events.relay import Relay
 from paymux.events.sinks.log import LogSink
 from paymux.ingestion.ingester import Ingester
 from paymux.logs import configure
-from paymux.runtime.engine import PgQueuerEngine
+from paymux.runtime.engine import Engine, PgQueuerEngine
 from paymux.runtime.installations import Installations
 from paymux.runtime.registry import Registry
 from paymux.runtime.worker import Worker
@@ -104,7 +104,12 @@ class Service(msgspec.Struct, frozen=True):
 
 @asynccontextmanager
 async def service(
-    settings: Settings, ground: Ground, *, worker: bool, registry: Registry | None = None
+    settings: Settings,
+    ground: Ground,
+    *,
+    worker: bool,
+    registry: Registry | None = None,
+    engine_of: Callable[..., Engine] = PgQueuerEngine,
 ) -> AsyncIterator[Service]:
     """Run workers and relay in the background; stop them in good order at the end.
 
@@ -120,7 +125,7 @@ async def service(
     database = await Database.open(ground.url, size=settings.pool_size)
     bookkeeping = await Database.open(ground.url, size=settings.pool_size, synchronous_commit="off")
     heartbeat = timedelta(seconds=settings.heartbeat)
-    engine = PgQueuerEngine(ground.url, heartbeat=heartbeat, concurrency=settings.run_concurrency)
+    engine = engine_of(ground.url, heartbeat=heartbeat, concurrency=settings.run_concurrency)
     relay = Relay(database, LogSink())
     at_work = Installations(database, registry, Vault(ground.keys), ground.mask)
     installing = Installing(database, registry, at_work, engine, relay.told)

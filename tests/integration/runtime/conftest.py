@@ -7,18 +7,20 @@ from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
 from datetime import timedelta
+from pathlib import Path
 from typing import Any, ClassVar
 from uuid import UUID
 
 import pytest
 import structlog
+from tests.integration.runtime.scene import PACKAGE, Scene
 
 from paymux.bootstrap import Ground, Service, service
 from paymux.domain.ids import ConnectorID, task_id
 from paymux.domain.mask import Mask
 from paymux.domain.task import Descriptor
 from paymux.ingestion.ingester import Holder
-from paymux.runtime.engine import PgQueuerEngine
+from paymux.runtime.engine import Engine, PgQueuerEngine
 from paymux.runtime.registry import Registry
 from paymux.runtime.scheduling import Planner
 from paymux.sdk import (
@@ -128,10 +130,10 @@ def probe() -> type[Probe]:
 class Site:
     """A running service with an installation, and what tests ask of it."""
 
-    def __init__(self, running: Service, url: str) -> None:
+    def __init__(self, running: Service, engine: Engine) -> None:
         self.service = running
         self.database: Database = running.database
-        self.engine = PgQueuerEngine(url, heartbeat=timedelta(seconds=1), concurrency=1)
+        self.engine = engine
         self.connector: ConnectorID
         self.key: int
 
@@ -203,7 +205,13 @@ Start = Callable[..., Awaitable[Site]]
 
 
 @pytest.fixture
-async def start(database_url: str) -> AsyncIterator[Start]:
+def engine_of() -> Callable[..., Engine]:
+    """Makes the engine of each service; the real one unless a module says otherwise."""
+    return PgQueuerEngine
+
+
+@pytest.fixture
+async def start(database_url: str, engine_of: Callable[..., Engine]) -> AsyncIterator[Start]:
     """Starts a service, as often as asked, on the test's database; stops those that were not stopped."""
     async with AsyncExitStack() as stack:
 
@@ -213,8 +221,26 @@ async def start(database_url: str) -> AsyncIterator[Start]:
             chosen = Settings(**{"heartbeat": 1, "grace": 2, **settings})
             ground = Ground(database_url, [KEY], Mask(), alone=alone)
             running = await stack.enter_async_context(
-                service(chosen, ground, worker=worker, registry=Registry.of(classes))
+                service(chosen, ground, worker=worker, registry=Registry.of(classes), engine_of=engine_of)
             )
-            return Site(running, database_url)
+            return Site(running, engine_of(database_url, heartbeat=timedelta(seconds=1), concurrency=1))
 
         yield start
+
+
+@pytest.fixture
+def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder that holds an installed package with a connector."""
+    for name, text in PACKAGE.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    monkeypatch.syspath_prepend(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+async def scene(database_url: str, package: Path) -> AsyncIterator[Scene]:
+    """A scene on the test's database; its workers are gone afterwards."""
+    scene = Scene(database_url, package)
+    yield scene
+    await scene.clear()

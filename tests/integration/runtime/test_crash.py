@@ -1,189 +1,22 @@
 """Worker processes that are killed, frozen, stopped or cut off from the database in the middle of it all."""
 
 import asyncio
-import os
+import random
 import signal
-import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import asyncpg
 import msgspec
 import pytest
+from tests.integration.runtime.scene import Scene
 
 from paymux import bootstrap
 from paymux.bootstrap import Ground, service
 from paymux.domain.mask import Mask
 from paymux.settings import Settings
 from paymux.storage.embedded import EmbeddedPostgres
-
-PAYMUX = Path(sys.executable).with_name("paymux")
-KEY = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
-# A package of somebody's: the workers find it by its entry point.
-PACKAGE = {
-    "tides-1.dist-info/METADATA": "Metadata-Version: 2.1\nName: tides\nVersion: 1\n",
-    "tides-1.dist-info/entry_points.txt": "[paymux.connectors]\ntides = tides:Tides\n",
-    "tides.py": """
-import asyncio, os, time
-from datetime import timedelta
-from pathlib import Path
-import msgspec
-from paymux.sdk import *
-
-class Config(ConnectorConfig):
-    log: Path
-    basins: int = 8
-    pages: int = 20
-    size: int = 5
-    pause: timedelta = timedelta(seconds=0.05)
-    hangs: bool = False
-
-class Mark(msgspec.Struct):
-    page: int = 0
-    by: int = 0
-
-class Tides(Connector[Config]):
-    name = "tides"
-    max_tasks = 5
-
-    async def install(self, ctx):
-        await ctx.schedule(self.tick(), Schedule.every(timedelta(seconds=0.5)))
-        for basin in range(self.config.basins):
-            await ctx.schedule(self.hang() if self.config.hangs else self.fill(basin))
-
-    @task
-    async def tick(self, ctx: TaskContext) -> None:
-        await ctx.ingest(state=ctx.state(int) + 1)
-
-    @task
-    async def fill(self, ctx: TaskContext, basin: int) -> None:
-        for page in range(ctx.state(Mark).page, self.config.pages):
-            try:
-                await ctx.ingest(payments=[payment(f"{basin}-{page}-{n}") for n in range(self.config.size)],
-                                 state=Mark(page + 1, os.getpid()))
-                self.note(f"page {basin} {page}")
-                await asyncio.sleep(self.config.pause.total_seconds())
-            except BaseException as error:
-                self.note(f"{type(error).__name__} {basin} {page}")
-                raise
-
-    @task
-    def hang(self, ctx: TaskContext) -> None:
-        self.note("hangs")
-        time.sleep(600)
-
-    def note(self, text: str) -> None:
-        with self.config.log.open("a") as file:
-            file.write(f"{os.getpid()} {text}\\n")
-
-def payment(reference: str) -> Payment:
-    return Payment(reference=reference, type=PaymentType.TRANSFER, status=PaymentStatus.SUCCEEDED,
-                   amount=Amount.from_minor(100, Asset.parse("EUR/2")))
-""",
-}
-
-
-class Scene:
-    """A database, worker processes on it, and what they have done."""
-
-    def __init__(self, url: str, folder: Path) -> None:
-        self.url = url
-        self.folder = folder
-        self.log = folder / "log"
-        self.workers: list[asyncio.subprocess.Process] = []
-        self.db: asyncpg.Connection[asyncpg.Record]
-
-    async def install(self, **config: Any) -> None:
-        """Install the connector, from a process that runs no tasks."""
-        chosen = Settings(heartbeat=1)
-        ground = Ground(self.url, [bytes(range(32))], Mask(), alone=False)
-        async with service(chosen, ground, worker=False) as running:
-            await running.installing.install("tides", {"log": str(self.log), **config})
-        self.db = await asyncpg.connect(self.url)
-
-    async def worker(self, **settings: str) -> asyncio.subprocess.Process:
-        """Start a worker, and wait until it says that it is ready."""
-        environment = os.environ | {
-            "PAYMUX_DATABASE_URL": self.url, "PAYMUX_ENCRYPTION_KEYS": KEY, "PAYMUX_HEARTBEAT": "1",
-            "PYTHONPATH": str(self.folder), "PAYMUX_LOG_LEVEL": "warning", **settings,
-        }  # fmt: skip
-        with (self.folder / "stderr").open("ab") as errors:
-            process = await asyncio.create_subprocess_exec(
-                PAYMUX, "worker", env=environment, stdout=asyncio.subprocess.PIPE, stderr=errors
-            )
-        self.workers.append(process)
-        assert process.stdout is not None
-        assert b"ready" in await asyncio.wait_for(process.stdout.readline(), 30)
-        return process
-
-    def said(self, text: str) -> list[str]:
-        """Lines of the connector's own log that hold a text."""
-        return (
-            [line for line in self.log.read_text().splitlines() if text in line] if self.log.exists() else []
-        )
-
-    async def until(self, true: Callable[[], Awaitable[bool] | bool], within: float) -> None:
-        """Wait until something is true."""
-        async with asyncio.timeout(within):
-            while not (answer if isinstance(answer := true(), bool) else await answer):  # noqa: ASYNC110 - in the database
-                await asyncio.sleep(0.05)
-
-    async def filled(self) -> bool:
-        """Whether all one-time tasks are done."""
-        return not await self.db.fetchval(
-            "SELECT count(*) FROM paymux.task WHERE schedule = 'NOW' AND status <> 'TERMINATED'"
-        )
-
-    async def finish(self, records: int, within: float = 60) -> None:
-        """Wait for the end, and check that every record came in once and was told once."""
-        await self.until(self.filled, within)
-        for question, answer in {
-            "SELECT count(*) FROM paymux.payment": records,
-            "SELECT count(*) FROM paymux.adjustment": records,
-            "SELECT count(*) FROM paymux.event WHERE type = 'SAVED_PAYMENT'": records,
-            "SELECT count(DISTINCT (object, part)) FROM paymux.event WHERE type = 'SAVED_PAYMENT'": records,
-            "SELECT count(*) FROM paymux.run WHERE outcome = 'FAILED'": 0,
-            # Two runs of one task at once.
-            "SELECT count(*) FROM paymux.run a JOIN paymux.run b ON a.task = b.task AND a.id < b.id"
-            " WHERE b.started_at < a.ended_at - interval '1 ms'": 0,
-        }.items():
-            assert await self.db.fetchval(question) == answer, question
-        ticks = await self._ticks()
-        await asyncio.sleep(2)
-        assert await self._ticks() > ticks, "the periodic task is dead"
-
-    async def _ticks(self) -> int:
-        found = await self.db.fetchval("SELECT state FROM paymux.task WHERE schedule = 'EVERY'")
-        return int(found or 0)
-
-
-@pytest.fixture
-def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder that holds an installed package with a connector."""
-    for name, text in PACKAGE.items():
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_text(text)
-    monkeypatch.syspath_prepend(tmp_path)
-    return tmp_path
-
-
-@pytest.fixture
-async def scene(database_url: str, package: Path) -> AsyncIterator[Scene]:
-    """A scene on the test's database; its workers are gone afterwards."""
-    scene = Scene(database_url, package)
-    yield scene
-    await _clear(scene)
-
-
-async def _clear(scene: Scene) -> None:
-    for process in scene.workers:
-        if process.returncode is None:
-            process.kill()
-        await process.communicate()
-    await scene.db.close()
 
 
 async def test_workers_are_killed_again_and_again(scene: Scene) -> None:
@@ -198,6 +31,27 @@ async def test_workers_are_killed_again_and_again(scene: Scene) -> None:
 
     await scene.finish(15 * 60 * 5)
     assert await scene.db.fetchval("SELECT count(*) FROM paymux.run WHERE outcome = 'CRASHED'") > 0
+
+
+@pytest.mark.crash
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("seed", range(3))
+async def test_workers_are_killed_until_all_is_done(scene: Scene, seed: int) -> None:
+    """Four installations, 20 tasks of 25 pages and a periodic one each; any of three workers, any time."""
+    chance = random.Random(seed)  # noqa: S311 - says which and when, and the same again
+    await scene.install(times=4, basins=20, pages=25, pause="0.2s")
+    for _ in range(3):
+        await scene.worker()
+    kills = 0
+    while not await scene.filled() and kills < 40:
+        await asyncio.sleep(chance.uniform(0.1, 1.5))
+        chance.choice([process for process in scene.workers if process.returncode is None]).kill()
+        kills += 1
+        await scene.worker()
+
+    await scene.finish(4 * 20 * 25 * 5, within=300)
+    assert kills > 5
+    assert await scene.db.fetchval("SELECT count(*) FROM paymux.run WHERE outcome = 'CRASHED'") > 5
 
 
 async def test_a_dead_workers_runs_are_taken_over_within_the_lease(scene: Scene) -> None:
@@ -318,7 +172,7 @@ async def test_a_restart_of_the_database_fails_no_task(tmp_path: Path, package: 
         await scene.finish(6 * 60 * 5)
         assert worker.returncode is None
     finally:
-        await _clear(scene)
+        await scene.clear()
         await asyncio.to_thread(server.stop)
 
 
@@ -338,6 +192,6 @@ async def test_a_predecessors_runs_are_reclaimed_at_once_by_one_who_is_alone(
         before = len(scene.said("page"))
         await scene.until(lambda: len(scene.said("page")) > before, 10)
         took = time.monotonic() - started
-    await _clear(scene)
+    await scene.clear()
 
     assert took < timedelta(seconds=5).total_seconds()

@@ -1,4 +1,4 @@
-"""Every way to schedule, with every restart option, over a task in every status, on the real engine."""
+"""Every way to schedule, with every restart option, over a task in every status, on both engines."""
 
 import asyncio
 import time
@@ -8,7 +8,9 @@ from itertools import pairwise, product
 from typing import Any
 
 import pytest
+from tests.integration.runtime.memory_engine import Broker
 
+from paymux.runtime.engine import Engine, PgQueuerEngine
 from paymux.sdk import Restart, Schedule, TaskContext, TaskFailed
 
 HOUR = timedelta(hours=1)
@@ -31,6 +33,12 @@ LEAVES = {
     "failed": {Restart.NEVER},
     "stopped": {Restart.NEVER},
 }
+
+
+@pytest.fixture(params=["pgqueuer", "memory"])
+def engine_of(request: pytest.FixtureRequest, database_url: str) -> Callable[..., Engine]:
+    """The real engine and its double, which keep the same promises."""
+    return PgQueuerEngine if request.param == "pgqueuer" else Broker(database_url).engine
 
 
 def act(key: str) -> dict[str, dict[str, str]]:

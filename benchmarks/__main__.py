@@ -4,10 +4,17 @@ import argparse
 import sys
 import time
 
-from benchmarks import api, files, pages, start
+from benchmarks import api, files, idle, pages, start, tasks
 from benchmarks.figures import Figure, machine, say, table
 
-MEASUREMENTS = {"pages": pages.measure, "files": files.measure, "api": api.measure, "start": start.measure}
+MEASUREMENTS = {
+    "pages": pages.measure,
+    "files": files.measure,
+    "tasks": tasks.measure,
+    "api": api.measure,
+    "start": start.measure,
+    "idle": idle.measure,
+}
 
 
 def main() -> None:

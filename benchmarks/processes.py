@@ -51,6 +51,25 @@ def serving(log: Path, *options: str, **settings: str) -> Iterator[Serving]:
             process.wait(_STOPPING)
 
 
+@contextmanager
+def working(**settings: str) -> Iterator[int]:
+    """Run ``paymux worker`` until the end, from when it is ready; its log goes nowhere."""
+    command = (sys.executable, "-m", "paymux", "worker")
+    with subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env=_environment(settings) | {"PYTHONPATH": settings.get("path", "")},
+    ) as process:
+        try:
+            assert process.stdout is not None
+            process.stdout.readline()
+            yield process.pid
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.wait(_STOPPING)
+
+
 def _environment(settings: Mapping[str, str]) -> dict[str, str]:
     inherited = {k: v for k, v in os.environ.items() if not k.startswith("PAYMUX_")}
     return inherited | {f"PAYMUX_{name.upper()}": value for name, value in settings.items()}

@@ -40,11 +40,11 @@ class Count(msgspec.Struct):
 
 
 async def test_places_are_limited_over_all_workers(probe: Any, start: Any) -> None:
-    """200 tasks, 3 places, two workers: never more than 3 at once, all done, the rest PENDING in order."""
-    probe.max_tasks = 3
+    """1,000 tasks, 10 places, 2 workers: never more than 10 at once, the rest PENDING in order, all done."""
+    probe.max_tasks = 10
     site = await (await start(probe)).install()
     await start(probe)
-    keys = [f"{number:03}" for number in range(200)]
+    keys = [f"{number:04}" for number in range(1000)]
     go = asyncio.Event()
     orders = []
 
@@ -58,7 +58,7 @@ async def test_places_are_limited_over_all_workers(probe: Any, start: Any) -> No
 
     probe.acts = dict.fromkeys(keys, work) | {"feed": feed}
     await site.schedule(act("feed"), Schedule.now_sync())
-    await site.until(lambda: probe.running.total() == 3)
+    await site.until(lambda: probe.running.total() == 10)
     rows = await site.database.fetch("SELECT descriptor, status FROM task WHERE waiting > 0 ORDER BY waiting")
     go.set()
 
@@ -66,14 +66,14 @@ async def test_places_are_limited_over_all_workers(probe: Any, start: Any) -> No
         count = await site.database.fetchval("SELECT count(*) FROM task WHERE status = 'TERMINATED'")
         return bool(count == len(keys) + 1)
 
-    await site.until(done, 30)
+    await site.until(done, 60)
     orders = sorted(keys, key=lambda key: probe.starts[key][0])
 
-    assert probe.most == 3
-    assert [row["descriptor"] for row in rows] == [f'{{"act":{{"key":"{key}"}}}}' for key in keys[3:]]
+    assert probe.most == 10
+    assert [row["descriptor"] for row in rows] == [f'{{"act":{{"key":"{key}"}}}}' for key in keys[10:]]
     assert {row["status"] for row in rows} == {"PENDING"}
     assert all(probe.runs(key) == 1 for key in keys)
-    assert all(abs(orders.index(key) - number) <= 3 for number, key in enumerate(keys))
+    assert all(abs(orders.index(key) - number) <= 10 for number, key in enumerate(keys))
 
 
 RAISED = [

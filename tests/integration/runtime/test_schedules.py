@@ -222,6 +222,34 @@ async def test_stopping_reaches_a_run_on_another_worker(probe: Any, start: Any) 
     assert await site.outcomes(act("a")) == ["STOPPED", "SUCCEEDED"]
 
 
+async def test_a_task_that_was_started_anew_can_be_stopped_again(probe: Any, start: Any) -> None:
+    """Three times over: the first run's end takes nothing away from the second."""
+    site = await (await start(probe)).install()
+
+    async def stay(_: TaskContext) -> None:
+        await asyncio.sleep(60)
+
+    probe.acts["a"] = stay
+    await site.schedule(act("a"))
+    for times in range(1, 4):
+        await site.until(lambda times=times: probe.runs("a") == times)
+        await site.schedule(act("a"), Schedule.now(), Restart.STOP_AND_RESTART)
+        await site.until(lambda times=times: probe.cancelled["a"] == times)
+    await site.until(lambda: probe.runs("a") == 4)
+
+    assert not probe.overlapped
+    assert await site.outcomes(act("a")) == ["STOPPED"] * 3
+
+
+async def test_the_same_words_in_another_order_are_the_same_task(probe: Any, start: Any) -> None:
+    """A descriptor is known by what it says and not by how it is written."""
+    site = await (await start(probe)).install()
+    await site.schedule({"act": {"key": "a", "n": 1.0}}, Schedule.after(HOUR))
+    await site.schedule({"act": {"n": 1, "key": "a"}}, Schedule.after(HOUR), Restart.NEVER)
+
+    assert await site.database.fetchval("SELECT count(*) FROM task") == 1
+
+
 async def test_a_new_period_counts_at_once(probe: Any, start: Any) -> None:
     """A task that was to run in an hour runs now, and from now on by the new period."""
     site = await (await start(probe)).install()

@@ -24,7 +24,9 @@ from paymux.runtime.engine import Engine, PgQueuerEngine
 from paymux.runtime.installations import Installations
 from paymux.runtime.registry import Registry
 from paymux.runtime.worker import Worker
+from paymux.services.checkup import Checkup
 from paymux.services.installing import Installing
+from paymux.services.operating import Operating
 from paymux.settings import Settings
 from paymux.storage.database import Database
 from paymux.storage.embedded import EmbeddedPostgres
@@ -100,6 +102,8 @@ class Service(msgspec.Struct, frozen=True):
     database: Database
     installing: Installing
     registry: Registry
+    operating: Operating
+    checkup: Checkup
 
 
 @asynccontextmanager
@@ -129,12 +133,14 @@ async def service(
     relay = Relay(database, LogSink())
     at_work = Installations(database, registry, Vault(ground.keys), ground.mask)
     installing = Installing(database, registry, at_work, engine, relay.told)
+    operating, checkup = Operating(database, engine), Checkup(database, registry)
     staff = Worker(
         database=database, bookkeeping=bookkeeping, engine=engine, installations=at_work,
-        ingester=Ingester(database, relay.told), mask=ground.mask,
+        ingester=Ingester(database, relay.told), mask=ground.mask, retention=settings.run_retention,
     )  # fmt: skip
     parts = Parts(
         database=database, registry=registry, installing=installing,
+        operating=operating, checkup=checkup,
         cursors=Cursors(hashlib.blake2b(b"cursors", key=ground.keys[0], digest_size=32).digest()),
         version=__version__, max_body_bytes=settings.max_body_bytes,
     )  # fmt: skip
@@ -146,7 +152,7 @@ async def service(
             await _restore(installing, ground, log)
             background.append(asyncio.create_task(staff.run(), name="worker"))
             background.append(asyncio.create_task(relay.run(), name="relay"))
-        yield Service(application(parts), staff, database, installing, registry)
+        yield Service(application(parts), staff, database, installing, registry, operating, checkup)
     finally:
         await staff.stop(timedelta(seconds=settings.grace))
         relay.stop()

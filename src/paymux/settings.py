@@ -1,6 +1,7 @@
 """The settings of this process, read from the environment once; docs/reference/settings.md lists them."""
 
 from collections.abc import Mapping
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -8,7 +9,12 @@ from pydantic import BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_core import ErrorDetails, PydanticCustomError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from paymux.domain.duration import parse_duration
+from paymux.domain.errors import DomainError
+
 PREFIX = "PAYMUX_"
+# With less, nobody could look at what went wrong.
+_RETENTION_MIN = timedelta(hours=1)
 
 
 class BadSettings(Exception):
@@ -30,6 +36,16 @@ def _postgresql(value: Any) -> Any:
             "url", "must be a URL such as postgresql://user:password@host:5432/database"
         )
     return value
+
+
+def _retention(value: Any) -> Any:
+    try:
+        kept = parse_duration(value) if isinstance(value, str) else value
+    except DomainError:
+        kept = None
+    if not isinstance(kept, timedelta) or kept < _RETENTION_MIN:
+        raise PydanticCustomError("duration", "must be a duration of an hour or more, such as 720h")
+    return kept
 
 
 class Settings(BaseSettings):
@@ -69,6 +85,9 @@ class Settings(BaseSettings):
     )
     grace: float = Field(
         10, ge=0, le=3_600, description="Seconds that a stopping worker lets runs reach the end of a page."
+    )
+    run_retention: Annotated[timedelta, BeforeValidator(_retention)] = Field(
+        "720h", validate_default=True, description="How long the history of runs is kept."
     )
     max_body_bytes: int = Field(
         2 * 1024 * 1024, ge=1_024, le=1024**3, description="Bytes of the largest request body taken in."

@@ -8,7 +8,7 @@ from litestar.di import Provide
 
 from paymux.api.errors import handle
 from paymux.api.requests import Parts
-from paymux.api.v1 import connectors, payments, system, tasks
+from paymux.api.v1 import connectors, health, operators, payments, runs, system, tasks
 
 PREFIX = "/api/payments"
 
@@ -21,7 +21,15 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 def application(parts: Parts) -> App:
     """Build it around a running service."""
     app = Litestar(
-        [*system.HANDLERS, *connectors.HANDLERS, *tasks.HANDLERS, *payments.HANDLERS],
+        [
+            *system.HANDLERS,
+            *connectors.HANDLERS,
+            *tasks.HANDLERS,
+            *runs.HANDLERS,
+            *operators.HANDLERS,
+            *health.HANDLERS,
+            *payments.HANDLERS,
+        ],
         dependencies={"parts": Provide(lambda: parts, sync_to_thread=False, use_cache=True)},
         exception_handlers={Exception: handle},
         request_max_body_size=parts.max_body_bytes,

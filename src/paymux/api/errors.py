@@ -16,6 +16,7 @@ from paymux.runtime.installations import InstallationGone
 from paymux.runtime.registry import UnknownConnector
 from paymux.sdk import BadConfig, ConnectorError, TaskFailed
 from paymux.services.installing import Ambiguous, NameTaken, NotInstalled
+from paymux.services.operating import NoSuchTask, NotNow
 from paymux.storage.database import LOST
 from paymux.storage.vault import KeyMissing, Tampered
 
@@ -26,7 +27,7 @@ MISSING_OR_INVALID_BODY = "MISSING_OR_INVALID_BODY"
 CONFLICT = "CONFLICT"
 NOT_FOUND = "NOT_FOUND"
 
-_BAD_REQUEST, _NOT_FOUND, _INTERNAL, _UNAVAILABLE = 400, 404, 500, 503
+_BAD_REQUEST, _NOT_FOUND, _CONFLICT, _INTERNAL, _UNAVAILABLE = 400, 404, 409, 500, 503
 
 
 class InvalidBody(ValueError):
@@ -46,6 +47,8 @@ _CLIENT: list[tuple[type[Exception], int, str]] = [
     (InvalidId, _BAD_REQUEST, INVALID_ID),
     (Ambiguous, _BAD_REQUEST, INVALID_ID),
     (NameTaken, _BAD_REQUEST, CONFLICT),
+    (NotNow, _CONFLICT, CONFLICT),
+    (NoSuchTask, _NOT_FOUND, NOT_FOUND),
     (NotInstalled, _NOT_FOUND, NOT_FOUND),
     (InstallationGone, _NOT_FOUND, NOT_FOUND),
     (UnknownConnector, _NOT_FOUND, NOT_FOUND),

@@ -11,7 +11,9 @@ from litestar.params import FromPath
 from paymux.api.errors import InvalidBody
 from paymux.api.paging import Cursors
 from paymux.runtime.registry import Registry
+from paymux.services.checkup import Checkup
 from paymux.services.installing import Installing
+from paymux.services.operating import Operating
 from paymux.storage.database import Database
 
 
@@ -21,6 +23,8 @@ class Parts(msgspec.Struct, frozen=True):
     database: Database
     registry: Registry
     installing: Installing
+    operating: Operating
+    checkup: Checkup
     cursors: Cursors
     version: str
     max_body_bytes: int

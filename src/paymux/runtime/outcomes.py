@@ -3,6 +3,9 @@
 SkipRecord          the record is set aside; the run went well
 SlowDown, 429       again when the provider said
 TryAgain, network   again, with back-off
+no such connector   again, with back-off: it may be here tomorrow, or on another worker
+AskForLogin         failed; nothing of the installation runs until its config changes
+BadConfig           failed; health shows it until a run goes well
 anything else       failed; a periodic task keeps its schedule
 """
 
@@ -16,7 +19,8 @@ import httpx
 import msgspec
 
 from paymux.domain.aside import SetAside
-from paymux.sdk import ConnectorError, SkipRecord, SlowDown, TryAgain
+from paymux.runtime.registry import UnknownConnector
+from paymux.sdk import AskForLogin, BadConfig, ConnectorError, SkipRecord, SlowDown, TryAgain
 from paymux.storage.tasks import Ending
 
 # Half a second, doubled with every attempt up to two minutes: soon enough after a hiccup, rare enough
@@ -56,6 +60,10 @@ def judge(error: BaseException, attempts: int) -> Judgement:
         return Judgement(Ending("FAILED", text, min(max(wait, FIRST_DELAY), LONGEST_WAIT)))
     if _temporary(error):
         return Judgement(Ending("FAILED", text, backoff(attempts)))
+    if isinstance(error, AskForLogin | BadConfig):
+        return Judgement(
+            Ending("FAILED", text, fault="LOGIN" if isinstance(error, AskForLogin) else "CONFIG")
+        )
     return Judgement(Ending("FAILED", text), defect=not isinstance(error, ConnectorError | OSError))
 
 
@@ -73,7 +81,7 @@ def describe(error: BaseException) -> str:
         text = f"{_text(error.filename)}: {error.strerror[0].lower()}{error.strerror[1:]}"
     else:
         text = _text(error)
-        if not text or not isinstance(error, ConnectorError | TimeoutError):
+        if not text or not isinstance(error, ConnectorError | TimeoutError | UnknownConnector):
             text = f"{type(error).__name__}: {text}" if text else type(error).__name__
     return text.replace("\0", "\\u0000").encode("utf-8", "backslashreplace").decode()[:ERROR_MAX]
 
@@ -88,7 +96,10 @@ def _judge_all(group: BaseExceptionGroup[BaseException], attempts: int) -> Judge
     waits = [one.ending.retry for one in failed]
     retry = None if None in waits else max(wait for wait in waits if wait is not None)
     defect = any(one.defect for one in failed)
-    return Judgement(Ending("FAILED", describe(group), retry), aside, defect)
+    # Who must log in comes first: until then nothing else can be mended either.
+    faults = {one.ending.fault for one in failed}
+    fault = next((kind for kind in ("LOGIN", "CONFIG") if kind in faults), None)
+    return Judgement(Ending("FAILED", describe(group), retry, fault), aside, defect)
 
 
 def _leaves(group: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]:
@@ -119,6 +130,8 @@ def _asked_for(error: BaseException) -> timedelta | None:
 
 def _temporary(error: BaseException) -> bool:
     if isinstance(error, TryAgain | httpx.TransportError | ConnectionError | TimeoutError | socket.gaierror):
+        return True
+    if isinstance(error, UnknownConnector):
         return True
     if isinstance(error, httpx.HTTPStatusError):
         code = error.response.status_code

@@ -55,6 +55,10 @@ class Registry:
     def __iter__(self) -> Iterator[type[Connector[Any]]]:
         return iter(sorted(self._classes.values(), key=lambda found: found.name))
 
+    def has(self, provider: str) -> bool:
+        """Whether this provider's connector is present."""
+        return provider.upper() in self._classes
+
     def get(self, provider: str) -> type[Connector[Any]]:
         """The connector of a provider, in any case. Raises UnknownConnector."""
         try:

@@ -104,4 +104,8 @@ class Planner:
                 return
             if row["outcome"] is not None:
                 raise TaskFailed(row["error"])
+            if row["halted"]:
+                raise TaskFailed(
+                    "The installation is paused or needs a login; the task runs when it goes on."
+                )
             await asyncio.sleep(_LOOK)

@@ -38,6 +38,11 @@ TURN = 10.0
 WATCH = 0.5
 # How often tasks that fell out of everybody's hands are looked for.
 SWEEP = 60.0
+# How often runs are looked for that are older than is kept, how many are deleted at once (some
+# milliseconds), and the pause after each, in which others get their turn.
+PRUNE = 300.0
+_PRUNE_BATCH = 1000
+_PRUNE_PAUSE = 0.05
 # At the end of the grace, code that is still at work has this long to clean up.
 _LEAVE = 0.5
 # And then, that it was handed back has this long to be written.
@@ -62,6 +67,7 @@ class Worker:
         installations: Installations,
         ingester: Ingester,
         mask: Mask,
+        retention: timedelta,
     ) -> None:
         self._database = database
         # Where losing the last moment with the server is harmless, the disk is not waited for.
@@ -70,6 +76,7 @@ class Worker:
         self._installations = installations
         self._ingester = ingester
         self._mask = mask
+        self._retention = retention
         self._end_together: Together[tuple[Begun, list[int]], Finished | None] = Together(
             lambda ends: tasks.finish_at_once(bookkeeping, ends)
         )
@@ -84,6 +91,7 @@ class Worker:
         beside = [
             asyncio.create_task(_again_and_again(WATCH, self._watch)),
             asyncio.create_task(_again_and_again(SWEEP, self.recover)),
+            asyncio.create_task(_again_and_again(PRUNE, self.prune)),
         ]
         try:
             await self._engine.run(self._handle)
@@ -250,6 +258,14 @@ class Worker:
             async with self._database.transaction() as db:
                 await self._engine.enqueue(db, await tasks.recover(db, task, generation))
         return len(orphans)
+
+    async def prune(self) -> int:
+        """Delete runs that are older than is kept, a few at a time; returns how many."""
+        pruned = 0
+        while gone := await tasks.prune(self._database, self._retention, _PRUNE_BATCH):
+            pruned += gone
+            await asyncio.sleep(_PRUNE_PAUSE)
+        return pruned
 
 
 async def _again_and_again(every: float, work: Callable[[], Awaitable[Any]]) -> None:

@@ -1,14 +1,14 @@
 """Task rows and the bookkeeping of runs."""
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 import msgspec
 
 from paymux.domain.task import Restart, Schedule
-from paymux.storage.database import Connection, Database, Row
+from paymux.storage.database import Connection, Database, Row, affected
 from paymux.storage.statements import statements
 
 _SQL = statements("tasks")
@@ -45,11 +45,15 @@ class Begun(msgspec.Struct, frozen=True):
 
 
 class Ending(msgspec.Struct, frozen=True):
-    """How a run ended, for its row. ``outcome``: SUCCEEDED, FAILED, STOPPED or RETURNED."""
+    """How a run ended, for its row. ``outcome``: SUCCEEDED, FAILED, STOPPED or RETURNED.
+
+    ``fault`` says who has to mend a failure: LOGIN or CONFIG, None for nobody in particular.
+    """
 
     outcome: str
     error: str | None = None
     retry: timedelta | None = None
+    fault: str | None = None
 
 
 class Finished(msgspec.Struct, frozen=True):
@@ -77,7 +81,7 @@ async def schedule(db: Connection, installation: int, plans: Sequence[Plan]) -> 
         [plan.schedule.instant for plan in plans],
         [plan.restart for plan in plans],
     )
-    return [_job(row) for row in rows]
+    return [job_of(row) for row in rows]
 
 
 async def begin(db: Database | Connection, job: int, task: UUID, generation: int) -> Begun | None:
@@ -92,9 +96,9 @@ async def finish(
     """End a run; hand the jobs to the engine in the same transaction."""
     rows = await db.fetch(
         _SQL["finish_run"], run.installation, run.task, run.token, ending.outcome, ending.error,
-        ending.retry, counts, take_next, False,
+        ending.retry, ending.fault, run.revision, counts, take_next, False,
     )  # fmt: skip
-    jobs = [_job(row) for row in rows if row["what"] == "JOB"]
+    jobs = [job_of(row) for row in rows if row["what"] == "JOB"]
     return Finished(any(row["what"] == "LOST" for row in rows), jobs, _next(rows))
 
 
@@ -136,7 +140,7 @@ async def neglected(db: Database) -> list[Row]:
 
 async def recover(db: Connection, task: UUID, generation: int) -> list[Job]:
     """Put a task that nobody works on any more back in line."""
-    return [_job(row) for row in await db.fetch(_SQL["recover_task"], task, generation)]
+    return [job_of(row) for row in await db.fetch(_SQL["recover_task"], task, generation)]
 
 
 async def scheduled_after(db: Connection, task: UUID) -> int | None:
@@ -146,20 +150,8 @@ async def scheduled_after(db: Connection, task: UUID) -> int | None:
 
 
 async def progress(db: Database, task: UUID, after: int) -> Row | None:
-    """Status of a task, and outcome and error of its first whole run after ``after``, when there is one."""
+    """Status of a task, outcome and error of its first run after ``after``, and whether it is halted."""
     return await db.fetchrow(_SQL["progress"], task, after)
-
-
-async def listed(
-    db: Database, installation: int, after: tuple[datetime, UUID] | None, limit: int
-) -> list[Row]:
-    """Tasks of an installation, newest first."""
-    return await db.fetch(_SQL["list"], installation, *(after or (None, None)), limit)
-
-
-async def get(db: Database, installation: int, task: UUID) -> Row | None:
-    """One task."""
-    return await db.fetchrow(_SQL["get"], installation, task)
 
 
 async def stop_all(db: Connection, installation: int) -> None:
@@ -167,7 +159,13 @@ async def stop_all(db: Connection, installation: int) -> None:
     await db.execute(_SQL["stop_all"], installation)
 
 
-def _job(row: Any) -> Job:
+async def prune(db: Database, age: timedelta, batch: int) -> int:
+    """Delete a batch of runs that ended longer ago than ``age``; returns how many. Tasks stay."""
+    return affected(await db.execute(_SQL["prune_runs"], age, batch))
+
+
+def job_of(row: Any) -> Job:
+    """The job that a row stands for."""
     return Job(row["task"], row["generation"], row["delay"])
 
 

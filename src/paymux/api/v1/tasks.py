@@ -1,19 +1,40 @@
 """Tasks of an installation, and the records that were set aside."""
 
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
 import msgspec
 from litestar import get
+from litestar.params import QueryParameter
 
-from paymux.api.errors import NoSuchThing
-from paymux.api.paging import CursorText, PageSize
+from paymux.api.errors import InvalidQuery
+from paymux.api.paging import CursorText, PageSize, Place
 from paymux.api.requests import Injected, Parts, PathText
 from paymux.domain.errors import InvalidId
 from paymux.domain.ids import ConnectorID
-from paymux.storage import set_aside, tasks
+from paymux.domain.task import TaskStatus
+from paymux.storage import installations, set_aside, task_lists
 from paymux.storage.database import Row
+
+# Names longer than this are not kept apart; see migrations/0002_operators.sql.
+NAME_MAX = 200
+
+OfStatus = Annotated[str | None, QueryParameter(name="status")]
+OfName = Annotated[str | None, QueryParameter(name="name")]
+OfConnector = Annotated[str | None, QueryParameter(name="connectorID")]
+
+
+class Asked(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Which tasks are asked for; a cursor carries it along."""
+
+    status: TaskStatus | None = None
+    name: str | None = None
+    connector_id: str | None = None
+
+    def encoded(self) -> str | None:
+        """As a cursor keeps it; None for all tasks."""
+        return None if self == Asked() else msgspec.json.encode(self).decode()
 
 
 class Task(msgspec.Struct, rename="camel", kw_only=True):
@@ -25,6 +46,7 @@ class Task(msgspec.Struct, rename="camel", kw_only=True):
     updated_at: datetime
     descriptor: msgspec.Raw
     status: str
+    paused: bool
     state: msgspec.Raw | None
     error: str
     attempts: int
@@ -48,12 +70,36 @@ class SetAside(msgspec.Struct, rename="camel", kw_only=True):
     last_seen_at: datetime
 
 
+@get("/tasks")
+async def list_all(
+    parts: Injected,
+    *,
+    connector: OfConnector = None,
+    status: OfStatus = None,
+    name: OfName = None,
+    page_size: PageSize = None,
+    cursor: CursorText = None,
+) -> dict[str, Any]:
+    """List the tasks of all installations, or of one, newest first."""
+    asked = _asked(status, name, connector)
+    return await _list(parts, None, asked, parts.cursors.place("tasks", page_size, cursor, asked.encoded()))
+
+
 @get("/connectors/{provider:str}/tasks")
 async def list_of_only(
-    provider: PathText, parts: Injected, page_size: PageSize = None, cursor: CursorText = None
+    provider: PathText,
+    parts: Injected,
+    *,
+    status: OfStatus = None,
+    name: OfName = None,
+    page_size: PageSize = None,
+    cursor: CursorText = None,
 ) -> dict[str, Any]:
     """List the tasks of the only installation of a connector."""
-    return await _list(parts, await parts.installing.find(provider, None), page_size, cursor)
+    row = await parts.installing.find(provider, None)
+    asked = _asked(status, name)
+    place = parts.cursors.place(f"tasks {row['uuid']}", page_size, cursor, asked.encoded())
+    return await _list(parts, row["id"], asked, place)
 
 
 @get("/connectors/{provider:str}/{connector_id:str}/tasks")
@@ -61,12 +107,17 @@ async def list_tasks(
     provider: PathText,
     connector_id: PathText,
     parts: Injected,
+    *,
+    status: OfStatus = None,
+    name: OfName = None,
     page_size: PageSize = None,
     cursor: CursorText = None,
 ) -> dict[str, Any]:
     """List the tasks of an installation, newest first."""
     row = await parts.installing.find(provider, ConnectorID.parse(connector_id))
-    return await _list(parts, row, page_size, cursor)
+    asked = _asked(status, name)
+    place = parts.cursors.place(f"tasks {row['uuid']}", page_size, cursor, asked.encoded())
+    return await _list(parts, row["id"], asked, place)
 
 
 @get("/connectors/{provider:str}/tasks/{task_id:str}")
@@ -113,41 +164,64 @@ async def list_set_aside(
     return parts.cursors.page(place, shown, keys, forward_only=True)
 
 
-async def _list(parts: Parts, row: Row, page_size: str | None, cursor: str | None) -> dict[str, Any]:
-    place = parts.cursors.place(f"tasks {row['uuid']}", page_size, cursor)
-    found = await tasks.listed(parts.database, row["id"], place.row, place.size + 1)
+async def _list(parts: Parts, installation: int | None, asked: Asked, place: Place) -> dict[str, Any]:
+    if place.query:  # what the list was asked for when it began
+        asked = msgspec.json.decode(place.query, type=Asked)
+    if asked.connector_id is not None:
+        connector = ConnectorID.parse(asked.connector_id)
+        row = await installations.get(parts.database, connector.reference)
+        # None has the key 0: what does not exist has no tasks.
+        installation = row["id"] if row is not None and row["provider"] == connector.provider else 0
+    wanted = task_lists.Wanted(installation, asked.status, asked.name)
+    found = await task_lists.listed(parts.database, wanted, place.row, place.size + 1)
     keys = [(one["created_at"], one["id"]) for one in found]
-    return parts.cursors.page(place, [_task(row, one) for one in found], keys, forward_only=True)
+    return parts.cursors.page(place, [show(one) for one in found], keys, forward_only=True)
+
+
+def _asked(status: str | None, name: str | None, connector: str | None = None) -> Asked:
+    """Read what is asked for; raises InvalidQuery. An empty parameter is an absent one."""
+    known = None
+    if status:
+        if status not in TaskStatus.__members__:
+            raise InvalidQuery(f"status: must be one of {', '.join(TaskStatus)}")
+        known = TaskStatus(status)
+    if name and (len(name) > NAME_MAX or "\0" in name):
+        raise InvalidQuery(f"name: must be the name of a task, of {NAME_MAX} characters at most")
+    if connector:
+        ConnectorID.parse(connector)
+    return Asked(known, name or None, connector or None)
 
 
 async def _get(parts: Parts, row: Row, text: str) -> dict[str, Task]:
+    return {"data": show(await parts.operating.get(row["id"], parse_task_id(text)))}
+
+
+def parse_task_id(text: str) -> UUID:
+    """Read a task's id from a path. Raises InvalidId."""
     try:
-        task_id = UUID(text)
+        return UUID(text)
     except ValueError:
         raise InvalidId(text, "a task's id is a UUID") from None
-    found = await tasks.get(parts.database, row["id"], task_id)
-    if found is None:
-        raise NoSuchThing("There is no such task.")
-    return {"data": _task(row, found)}
 
 
-def _task(installation: Row, row: Row) -> Task:
+def show(row: Row) -> Task:
+    """A task from its row."""
     return Task(
         id=row["id"],
-        connector_id=ConnectorID(installation["provider"], installation["uuid"]).encode(),
+        connector_id=ConnectorID(row["provider"], row["uuid"]).encode(),
         created_at=row["created_at"],
         updated_at=row["updated_at"],
         descriptor=msgspec.Raw(row["descriptor"].encode()),
-        # Due and without a place, or without a worker yet.
-        status="PENDING" if row["due"] and row["status"] != "FAILED" else row["status"],
+        status=row["status"],
+        paused=row["paused"],
         state=msgspec.Raw(row["state"].encode()) if row["state"] is not None else None,
         error=row["error"] or "",
         attempts=row["attempts"],
-        next_run_at=row["next_run_at"] if row["running_since"] is None else None,
+        next_run_at=row["next_run_at"] if row["running_since"] is None and not row["paused"] else None,
         running_since=row["running_since"],
         last_run_at=row["last_run_at"],
         last_success_at=row["last_success_at"],
     )
 
 
-HANDLERS = [list_of_only, list_tasks, get_of_only, get_task, list_set_aside]
+HANDLERS = [list_all, list_of_only, list_tasks, get_of_only, get_task, list_set_aside]

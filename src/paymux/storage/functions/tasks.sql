@@ -2,13 +2,19 @@
 -- that order, so that places are never given out twice, nobody is left waiting beside a free one,
 -- and two of them cannot wait for each other.
 
+-- How many tasks of an installation may run at a time: none while it is paused, or its credentials are dead.
+CREATE FUNCTION places_of(p installation) RETURNS integer
+LANGUAGE sql IMMUTABLE AS $$
+    SELECT CASE WHEN p.paused OR p.login_error IS NOT NULL THEN 0 ELSE p.max_tasks END
+$$;
+
 -- Gives free places to the tasks that have waited longest; returns the jobs to hand to the engine.
 -- The caller holds the installation's lock.
 CREATE FUNCTION admit_tasks(p_installation integer)
 RETURNS TABLE (task uuid, generation bigint, delay interval)
 LANGUAGE sql AS $$
     WITH free AS (
-        SELECT i.max_tasks - (SELECT count(*) FROM task t WHERE t.installation = i.id AND t.place) AS places
+        SELECT places_of(i) - (SELECT count(*) FROM task t WHERE t.installation = i.id AND t.place) AS places
         FROM installation i WHERE i.id = p_installation
     ), line AS (
         SELECT t.id, t.waiting FROM task t
@@ -24,8 +30,21 @@ LANGUAGE sql AS $$
     SELECT a.id, a.generation, interval '0' FROM admitted a ORDER BY a.waiting
 $$;
 
+-- Takes the places of an installation's tasks away: what runs is told to stop, and what it was to do waits
+-- in line, as does what had a place and no worker yet. The caller holds the installation's lock and has
+-- seen to it that it has no places.
+CREATE FUNCTION halt_tasks(p_installation integer) RETURNS void
+LANGUAGE sql AS $$
+    -- One that a person has told to stop stays stopped.
+    UPDATE task SET interrupted = interrupted OR NOT cancelled, cancelled = true
+    WHERE job IS NOT NULL AND token IS NOT NULL AND installation = p_installation;
+    UPDATE task SET place = false, waiting = nextval('task_line'), generation = generation + 1
+    WHERE place AND token IS NULL AND installation = p_installation;
+$$;
+
 -- Schedules tasks of one installation, many at once, each by its restart option; returns the jobs to
--- hand to the engine in the same transaction. Ids must not repeat within one call.
+-- hand to the engine in the same transaction. One that is paused takes the new schedule and stays paused.
+-- Ids must not repeat within one call.
 CREATE FUNCTION schedule_tasks(
     p_installation integer, p_ids uuid[], p_descriptors text[], p_schedules text[],
     p_periods interval[], p_delays interval[], p_instants timestamptz[], p_restarts text[]
@@ -56,24 +75,24 @@ BEGIN
         ORDER BY i.ord
         ON CONFLICT (id) DO UPDATE SET
             schedule = excluded.schedule, period = excluded.period, restart = excluded.restart,
-            next_run_at = excluded.next_run_at, updated_at = now(),
+            next_run_at = excluded.next_run_at, beat = NULL, updated_at = now(),
             again = t.token IS NOT NULL,
             cancelled = t.token IS NOT NULL AND (t.cancelled OR excluded.restart = 'STOP_AND_RESTART'),
-            status = CASE WHEN t.token IS NULL THEN excluded.status ELSE t.status END,
+            status = CASE WHEN t.paused THEN 'STOPPED' WHEN t.token IS NULL THEN excluded.status ELSE t.status END,
             attempts = CASE WHEN t.token IS NULL THEN 0 ELSE t.attempts END,
             -- The job of a task that holds a place is out; it stays valid when the task is still due.
             generation = t.generation + CASE WHEN t.token IS NULL AND NOT (
                 t.place AND excluded.next_run_at <= now() AND excluded.schedule <> 'NOW_SYNC') THEN 1 ELSE 0 END,
             place = t.place AND (t.token IS NOT NULL OR (
                 excluded.next_run_at <= now() AND excluded.schedule <> 'NOW_SYNC')),
-            waiting = CASE WHEN t.token IS NULL AND NOT t.place AND excluded.waiting IS NOT NULL
+            waiting = CASE WHEN t.token IS NULL AND NOT t.place AND NOT t.paused AND excluded.waiting IS NOT NULL
                 THEN coalesce(t.waiting, excluded.waiting) END
         WHERE excluded.restart IN ('ALWAYS', 'STOP_AND_RESTART')
            OR (excluded.restart = 'IF_NOT_ACTIVE' AND t.token IS NULL AND t.status NOT IN ('ACTIVE', 'PENDING'))
-        RETURNING t.id, t.generation, t.next_run_at, t.token, t.schedule
+        RETURNING t.id, t.generation, t.next_run_at, t.token, t.schedule, t.paused
     )
     SELECT w.id, w.generation, greatest(w.next_run_at - now(), interval '0') FROM written w
-    WHERE w.token IS NULL AND (w.next_run_at > now() OR w.schedule = 'NOW_SYNC');
+    WHERE w.token IS NULL AND NOT w.paused AND (w.next_run_at > now() OR w.schedule = 'NOW_SYNC');
 
     RETURN QUERY SELECT * FROM admit_tasks(p_installation);
 END
@@ -93,6 +112,7 @@ LANGUAGE plpgsql AS $$
 DECLARE
     v_installation installation;
     v_task task;
+    v_places integer;
 BEGIN
     SELECT i.* INTO v_installation FROM installation i
     WHERE i.id = (SELECT t.installation FROM task t WHERE t.id = p_task) FOR NO KEY UPDATE;
@@ -104,12 +124,13 @@ BEGIN
             now(), 'CRASHED', 'The worker died, or lost the database.', 0, 0, 0, 0, 0);
     ELSE
         SELECT t.* INTO v_task FROM task t
-        WHERE t.id = p_task AND t.generation = p_generation AND t.token IS NULL FOR UPDATE;
+        WHERE t.id = p_task AND t.generation = p_generation AND t.token IS NULL AND NOT t.paused FOR UPDATE;
         IF NOT FOUND THEN RETURN; END IF;
-        IF NOT v_task.place AND v_task.schedule <> 'NOW_SYNC' AND v_installation.max_tasks <=
-            (SELECT count(*) FROM task t WHERE t.installation = v_installation.id AND t.place)
+        v_places := places_of(v_installation);
+        IF v_places = 0 OR (NOT v_task.place AND v_task.schedule <> 'NOW_SYNC' AND v_places <=
+            (SELECT count(*) FROM task t WHERE t.installation = v_installation.id AND t.place))
         THEN
-            UPDATE task SET waiting = coalesce(waiting, nextval('task_line')),
+            UPDATE task SET place = false, waiting = coalesce(waiting, nextval('task_line')),
                 status = CASE status WHEN 'FAILED' THEN status ELSE 'PENDING' END
             WHERE id = v_task.id;
             RETURN;
@@ -117,11 +138,20 @@ BEGIN
     END IF;
     RETURN QUERY
     UPDATE task t SET token = nextval('run_number'), job = p_job, running_since = clock_timestamp(),
-        place = t.place OR t.schedule <> 'NOW_SYNC', waiting = NULL, updated_at = now(),
-        status = CASE t.status WHEN 'FAILED' THEN t.status ELSE 'ACTIVE' END
+        -- Who takes over has the place that there was.
+        place = t.place OR (v_task.token IS NULL AND t.schedule <> 'NOW_SYNC'), waiting = NULL, updated_at = now(),
+        status = CASE WHEN t.paused OR t.status = 'FAILED' THEN t.status ELSE 'ACTIVE' END
     WHERE t.id = v_task.id
     RETURNING t.id, t.token, t.installation, v_installation.revision, t.descriptor, t.state, t.attempts, t.cancelled;
 END
+$$;
+
+-- The next time of a periodic task: from start to start, on the beat it began with; a run longer than its
+-- period skips.
+CREATE FUNCTION next_beat(p_last timestamptz, p_period interval) RETURNS timestamptz
+LANGUAGE sql STABLE AS $$
+    SELECT p_last + p_period * greatest(1, ceil(
+        extract(epoch FROM now() - p_last) / extract(epoch FROM p_period)))
 $$;
 
 -- Ends a run: its outcome, the task's next time, and, with p_take, the start of the next task in line
@@ -129,9 +159,10 @@ $$;
 -- away; run it again). `what` is LOST (the run was superseded, nothing is written), JOB (to be handed
 -- to the engine in the same transaction) or RUN (begun, go on with it). With p_alone the statement is
 -- the whole transaction: what may need a job is then left as it was, and `what` is JOB without a task.
+-- p_fault: LOGIN (the credentials of config p_revision are dead: everything waits for others) or CONFIG.
 CREATE FUNCTION finish_run(
     p_installation integer, p_task uuid, p_token bigint, p_outcome text, p_error text, p_retry interval,
-    p_counts integer[], p_take boolean, p_alone boolean
+    p_fault text, p_revision integer, p_counts integer[], p_take boolean, p_alone boolean
 )
 RETURNS TABLE (
     what text, task uuid, generation bigint, delay interval, token bigint, installation integer,
@@ -143,6 +174,12 @@ DECLARE
     v_installation installation;
     v_before task;
     v_after task;
+    v_outcome text := p_outcome;
+    v_error text := p_error;
+    v_retry interval := p_retry;
+    v_same boolean;
+    v_line boolean;
+    v_next timestamptz;
 BEGIN
     SELECT i.* INTO v_installation FROM installation i WHERE i.id = p_installation FOR NO KEY UPDATE;
     SELECT t.* INTO v_before FROM task t WHERE t.id = p_task AND t.token = p_token FOR UPDATE;
@@ -152,50 +189,79 @@ BEGIN
     END IF;
     -- Only an end that frees its place for the next in line, under the same job, surely needs no other.
     IF p_alone AND (p_outcome <> 'SUCCEEDED' OR v_before.again OR v_before.schedule = 'EVERY' OR NOT v_before.place
-                    OR NOT p_take OR v_installation.status <> 'INSTALLED') THEN
+                    OR NOT p_take OR v_installation.status <> 'INSTALLED' OR places_of(v_installation) = 0) THEN
         RETURN QUERY SELECT 'JOB', NULL::uuid, 0::bigint, interval '0', p_token, p_installation, 0, '', '', 0;
         RETURN;
     END IF;
+
+    IF v_before.cancelled AND NOT v_before.interrupted THEN
+        -- A person has stopped it: neither its worker's going away nor a failure brings it back.
+        v_retry := NULL;
+        IF p_outcome = 'RETURNED' THEN
+            v_outcome := 'STOPPED';
+            v_error := 'Told to stop.';
+        END IF;
+    ELSIF p_fault = 'LOGIN' THEN
+        v_retry := interval '0';
+    END IF;
+    -- Whether what was to run is to run still, as it was or as it has been scheduled since.
+    v_same := v_before.again OR v_outcome = 'RETURNED' OR (v_outcome = 'STOPPED' AND v_before.interrupted);
+    v_next := CASE
+        WHEN v_same THEN v_before.next_run_at
+        WHEN v_retry IS NOT NULL THEN now() + v_retry
+        WHEN v_before.schedule = 'EVERY' THEN
+            next_beat(coalesce(v_before.beat, v_before.next_run_at), v_before.period) END;
+    v_line := v_next <= now() AND NOT v_before.paused
+              AND ((v_same AND v_before.schedule <> 'NOW_SYNC') OR p_fault = 'LOGIN');
     UPDATE task t SET token = NULL, job = NULL, running_since = NULL, place = false, again = false,
-        cancelled = false, updated_at = now(), generation = t.generation + 1,
+        cancelled = false, interrupted = false, updated_at = now(), generation = t.generation + 1,
         last_run_at = t.running_since,
-        last_success_at = CASE WHEN p_outcome = 'SUCCEEDED' THEN now() ELSE t.last_success_at END,
-        error = CASE p_outcome WHEN 'SUCCEEDED' THEN NULL WHEN 'RETURNED' THEN t.error ELSE p_error END,
-        attempts = CASE p_outcome WHEN 'SUCCEEDED' THEN 0 WHEN 'RETURNED' THEN t.attempts ELSE t.attempts + 1 END,
-        next_run_at = CASE
-            WHEN t.again OR p_outcome = 'RETURNED' THEN t.next_run_at
-            WHEN p_outcome = 'STOPPED' THEN NULL
-            WHEN p_retry IS NOT NULL THEN now() + p_retry
-            -- From start to start, on the beat it began with; a run longer than its period skips.
-            WHEN t.schedule = 'EVERY' THEN t.next_run_at + t.period * greatest(1, ceil(
-                extract(epoch FROM now() - t.next_run_at) / extract(epoch FROM t.period)))
-            END,
+        last_success_at = CASE WHEN v_outcome = 'SUCCEEDED' THEN now() ELSE t.last_success_at END,
+        error = CASE
+            WHEN v_outcome = 'SUCCEEDED' THEN NULL
+            -- Of one that will run again, what it last failed with says more than who stopped it.
+            WHEN v_outcome = 'RETURNED' OR (v_outcome = 'STOPPED' AND v_next IS NOT NULL) THEN t.error
+            ELSE v_error END,
+        fault = CASE v_outcome WHEN 'SUCCEEDED' THEN NULL WHEN 'FAILED' THEN p_fault ELSE t.fault END,
+        attempts = CASE v_outcome WHEN 'SUCCEEDED' THEN 0 WHEN 'FAILED' THEN least(t.attempts, 2147483646) + 1
+                                  ELSE t.attempts END,
+        next_run_at = v_next,
+        beat = CASE
+            WHEN v_same THEN t.beat
+            WHEN v_retry IS NOT NULL AND t.schedule = 'EVERY' THEN coalesce(t.beat, t.next_run_at) END,
         status = CASE
-            WHEN p_outcome = 'RETURNED' AND t.status = 'FAILED' THEN 'FAILED'
-            WHEN t.again OR p_outcome = 'RETURNED' THEN CASE WHEN t.next_run_at > now() THEN 'ACTIVE' ELSE 'PENDING' END
-            WHEN p_outcome IN ('FAILED', 'STOPPED') THEN p_outcome
-            WHEN t.schedule = 'EVERY' THEN 'ACTIVE'
-            ELSE 'TERMINATED' END,
-        waiting = CASE WHEN (t.again OR p_outcome = 'RETURNED') AND t.next_run_at <= now() AND t.schedule <> 'NOW_SYNC'
-                       THEN nextval('task_line') END
+            WHEN v_next IS NULL THEN CASE v_outcome WHEN 'SUCCEEDED' THEN 'TERMINATED' ELSE v_outcome END
+            WHEN t.paused THEN 'STOPPED'
+            WHEN v_outcome = 'FAILED' AND NOT t.again THEN 'FAILED'
+            -- As it was before, for this run has shown nothing.
+            WHEN v_outcome IN ('RETURNED', 'STOPPED') AND t.attempts > 0 THEN 'FAILED'
+            WHEN v_same AND v_next <= now() THEN 'PENDING'
+            ELSE 'ACTIVE' END,
+        waiting = CASE WHEN v_line THEN nextval('task_line') END
     WHERE t.id = p_task RETURNING t.* INTO v_after;
 
-    INSERT INTO run VALUES (p_token, p_task, p_installation, v_before.running_since, clock_timestamp(), p_outcome,
-        p_error, p_counts[1], p_counts[2], p_counts[3], p_counts[4], p_counts[5]);
+    INSERT INTO run VALUES (p_token, p_task, p_installation, v_before.running_since, clock_timestamp(), v_outcome,
+        v_error, p_counts[1], p_counts[2], p_counts[3], p_counts[4], p_counts[5]);
 
     -- Told once when a task starts to fail, and once when it is well again.
-    IF p_outcome IN ('SUCCEEDED', 'FAILED') AND (v_before.attempts = 0) = (p_outcome = 'FAILED') THEN
+    IF v_outcome IN ('SUCCEEDED', 'FAILED') AND (v_before.attempts = 0) = (v_outcome = 'FAILED') THEN
         INSERT INTO event (installation, type, object, part, facts)
-        VALUES (p_installation, CASE p_outcome WHEN 'FAILED' THEN 'TASK_FAILED' ELSE 'TASK_RECOVERED' END,
+        VALUES (p_installation, CASE v_outcome WHEN 'FAILED' THEN 'TASK_FAILED' ELSE 'TASK_RECOVERED' END,
                 p_task, md5(p_token::text)::uuid,
                 json_build_object('descriptor', v_after.descriptor::json, 'error', p_error)::text);
     END IF;
+    -- Unless they were changed since this run began.
+    IF p_fault = 'LOGIN' AND v_installation.revision = p_revision THEN
+        UPDATE installation i SET login_error = p_error, updated_at = now()
+        WHERE i.id = p_installation RETURNING i.* INTO v_installation;
+        PERFORM halt_tasks(p_installation);
+    END IF;
 
-    IF v_after.next_run_at IS NOT NULL AND v_after.waiting IS NULL THEN
+    IF v_after.next_run_at IS NOT NULL AND v_after.waiting IS NULL AND NOT v_after.paused THEN
         RETURN QUERY SELECT 'JOB', v_after.id, v_after.generation,
             greatest(v_after.next_run_at - now(), interval '0'), 0::bigint, 0, 0, '', '', 0;
     END IF;
-    IF p_take AND v_before.place AND v_installation.status = 'INSTALLED' THEN
+    IF p_take AND v_before.place AND v_installation.status = 'INSTALLED' AND places_of(v_installation) > 0 THEN
         -- The place goes to the next in line; when there is one, all the others were taken.
         RETURN QUERY
         UPDATE task t SET token = nextval('run_number'), job = v_before.job, running_since = clock_timestamp(),
@@ -212,7 +278,8 @@ BEGIN
 END
 $$;
 
--- Gives a task that nobody works on any more back to the line: its job is gone from the engine.
+-- Gives a task that nobody works on any more back to the line: its job is gone from the engine. One that was
+-- told to stop has stopped.
 CREATE FUNCTION recover_task(p_task uuid, p_generation bigint)
 RETURNS TABLE (task uuid, generation bigint, delay interval)
 LANGUAGE plpgsql AS $$
@@ -220,6 +287,7 @@ LANGUAGE plpgsql AS $$
 DECLARE
     v_installation integer;
     v_task task;
+    v_stopped boolean;
 BEGIN
     SELECT t.installation INTO v_installation FROM task t WHERE t.id = p_task;
     PERFORM FROM installation i WHERE i.id = v_installation FOR NO KEY UPDATE;
@@ -229,8 +297,15 @@ BEGIN
         INSERT INTO run VALUES (v_task.token, v_task.id, v_task.installation, v_task.running_since,
             now(), 'CRASHED', 'The worker died, or lost the database.', 0, 0, 0, 0, 0);
     END IF;
+    v_stopped := v_task.cancelled AND NOT v_task.interrupted AND NOT v_task.again AND v_task.schedule <> 'EVERY';
     UPDATE task SET token = NULL, job = NULL, running_since = NULL, place = false, again = false, cancelled = false,
-        generation = generation + 1, waiting = nextval('task_line')
+        interrupted = false, generation = generation + 1,
+        waiting = CASE WHEN NOT paused AND NOT v_stopped THEN nextval('task_line') END,
+        next_run_at = CASE WHEN NOT v_stopped THEN next_run_at END,
+        status = CASE
+            WHEN paused OR v_stopped THEN 'STOPPED'
+            WHEN status = 'FAILED' THEN status
+            ELSE 'PENDING' END
     WHERE id = p_task;
     RETURN QUERY SELECT * FROM admit_tasks(v_installation);
 END

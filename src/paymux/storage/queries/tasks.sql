@@ -1,4 +1,4 @@
--- Tasks: scheduling and bookkeeping (the functions are in functions/tasks.sql), and what is shown.
+-- Tasks: scheduling and bookkeeping (the functions are in functions/tasks.sql).
 
 -- name: schedule_tasks
 -- One row for each job that must be handed to the engine in the same transaction.
@@ -10,7 +10,7 @@ SELECT task, token, installation, revision, descriptor, state, attempts, cancell
 
 -- name: finish_run
 SELECT what, task, generation, delay, token, installation, revision, descriptor, state, attempts, false AS cancelled
-FROM finish_run($1, $2, $3, $4, $5, $6, $7, $8, $9);
+FROM finish_run($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11);
 
 -- name: finish_runs_alone
 -- Runs that went well, many at once. In order of installation, as everybody locks them.
@@ -19,7 +19,7 @@ SELECT i.ord, f.what, f.task, f.token, f.installation, f.revision, f.descriptor,
 FROM unnest($1::integer[], $2::uuid[], $3::bigint[], $4::integer[], $5::integer[], $6::integer[], $7::integer[],
             $8::integer[]) WITH ORDINALITY
      AS i (installation, task, token, seen, added, changed, unchanged, aside, ord),
-     LATERAL finish_run(i.installation, i.task, i.token, 'SUCCEEDED', NULL, NULL,
+     LATERAL finish_run(i.installation, i.task, i.token, 'SUCCEEDED', NULL, NULL, NULL, NULL,
                         ARRAY[i.seen, i.added, i.changed, i.unchanged, i.aside], true, true) AS f
 ORDER BY i.ord;
 
@@ -37,7 +37,7 @@ WHERE NOT EXISTS (SELECT FROM task t WHERE t.id = r.task AND t.token = r.token A
 -- then it is only a slow one.
 SELECT id, generation, job, token FROM task
 WHERE (token IS NOT NULL AND running_since < now() - interval '1 minute')
-   OR (token IS NULL AND waiting IS NULL AND next_run_at < now() - interval '1 minute')
+   OR (token IS NULL AND waiting IS NULL AND NOT paused AND next_run_at < now() - interval '1 minute')
 LIMIT 10000;
 
 -- name: recover_task
@@ -51,30 +51,24 @@ FROM task t WHERE t.id = $1 AND t.xmin = pg_current_xact_id()::xid;
 
 -- name: progress
 -- For somebody who waits for the run after $2. One that a worker gave back or died in goes on as another.
-SELECT t.status, r.outcome, r.error
-FROM task t LEFT JOIN LATERAL (
+SELECT t.status, r.outcome, r.error, places_of(i) = 0 AS halted
+FROM task t JOIN installation i ON i.id = t.installation LEFT JOIN LATERAL (
     SELECT outcome, error FROM run WHERE task = t.id AND id > $2 AND outcome IN ('SUCCEEDED', 'FAILED', 'STOPPED')
     ORDER BY id LIMIT 1
 ) r ON true
 WHERE t.id = $1;
 
--- name: list
--- Newest first; $2 and $3 are the last row of the page before, or NULL.
-SELECT id, descriptor, schedule, status, state, error, attempts, next_run_at, running_since, last_run_at,
-       last_success_at, created_at, updated_at, waiting IS NOT NULL OR (place AND token IS NULL) AS due
-FROM task
-WHERE installation = $1 AND ($2::timestamptz IS NULL OR (created_at, id) < ($2, $3))
-ORDER BY created_at DESC, id DESC
-LIMIT $4;
-
--- name: get
-SELECT id, descriptor, schedule, status, state, error, attempts, next_run_at, running_since, last_run_at,
-       last_success_at, created_at, updated_at, waiting IS NOT NULL OR (place AND token IS NULL) AS due
-FROM task
-WHERE installation = $1 AND id = $2;
-
 -- name: stop_all
 -- The first step of an uninstall: whoever still runs one of these can commit nothing more.
 UPDATE task SET token = NULL, job = NULL, place = false, waiting = NULL, generation = generation + 1,
+    again = false, cancelled = false, interrupted = false,
     next_run_at = NULL, running_since = NULL, status = 'STOPPED'
 WHERE installation = $1;
+
+-- name: prune_runs
+-- Of the oldest runs, those that ended long ago. By number, which is the order of their starts; so the few
+-- among the first that took long delay nobody. Somebody else may be at it.
+DELETE FROM run WHERE id IN (
+    SELECT r.id FROM run r
+    WHERE r.id IN (SELECT o.id FROM run o ORDER BY o.id LIMIT $2) AND r.ended_at < now() - $1::interval
+    FOR UPDATE SKIP LOCKED);

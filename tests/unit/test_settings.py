@@ -1,5 +1,6 @@
 """Settings come from the environment once, and a wrong one is told by its variable."""
 
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,7 @@ def test_nothing_needs_to_be_set() -> None:
     assert (settings.pool_size, settings.run_concurrency) == (10, 100)
     assert (settings.heartbeat, settings.grace) == (5, 10)
     assert settings.max_body_bytes == 2 * 1024 * 1024
+    assert settings.run_retention == timedelta(days=30)
 
 
 def test_each_setting_is_a_variable(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -35,6 +37,7 @@ def test_each_setting_is_a_variable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PAYMUX_LOG_FORMAT", "JSON")
     monkeypatch.setenv("PAYMUX_LOG_LEVEL", "Debug")
     monkeypatch.setenv("PAYMUX_HEARTBEAT", "2.5")
+    monkeypatch.setenv("PAYMUX_RUN_RETENTION", "36h30m")
 
     settings = read()
 
@@ -43,6 +46,7 @@ def test_each_setting_is_a_variable(monkeypatch: pytest.MonkeyPatch) -> None:
     assert settings.data_dir == Path("/var/lib/paymux")
     assert (settings.port, settings.log_format, settings.log_level) == (0, "json", "debug")
     assert settings.heartbeat == 2.5
+    assert settings.run_retention == timedelta(hours=36, minutes=30)
 
 
 def test_an_empty_variable_counts_as_absent(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -67,6 +71,10 @@ def test_an_empty_variable_counts_as_absent(monkeypatch: pytest.MonkeyPatch) -> 
         ("PAYMUX_RUN_CONCURRENCY", "0", "must be a whole number from 1 to 10000"),
         ("PAYMUX_HEARTBEAT", "nan", "must be a number from 1 to 300"),
         ("PAYMUX_GRACE", "inf", "must be a number from 0 to 3600"),
+        ("PAYMUX_RUN_RETENTION", "hunter2", "must be a duration of an hour or more, such as 720h"),
+        ("PAYMUX_RUN_RETENTION", "30", "must be a duration of an hour or more, such as 720h"),
+        ("PAYMUX_RUN_RETENTION", "59m", "must be a duration of an hour or more, such as 720h"),
+        ("PAYMUX_RUN_RETENTION", "-720h", "must be a duration of an hour or more, such as 720h"),
         ("PAYMUX_MAX_BODY_BYTES", "2MiB", "must be a whole number from 1024 to 1073741824"),
     ],
 )

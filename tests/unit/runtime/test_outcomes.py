@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from paymux.runtime.outcomes import (
@@ -20,7 +20,8 @@ from paymux.runtime.outcomes import (
     describe,
     judge,
 )
-from paymux.sdk import AskForLogin, Refused, SkipRecord, SlowDown, TryAgain, Unknown
+from paymux.runtime.registry import UnknownConnector
+from paymux.sdk import AskForLogin, BadConfig, Refused, SkipRecord, SlowDown, TryAgain, Unknown
 
 
 def answer(status: int, **headers: str) -> httpx.HTTPStatusError:
@@ -50,7 +51,7 @@ def test_what_passes_is_tried_again(error: Exception) -> None:
 
 @pytest.mark.parametrize(("error", "defect"), [
     (Refused("no"), False), (Unknown("?"), False), (AskForLogin("who"), False), (answer(400), True),
-    (answer(404), True),
+    (answer(404), True), (BadConfig("wrong"), False),
     (FileNotFoundError(2, "No such file", "/nowhere"), False), (PermissionError(13, "no"), False),
     (ValueError("what"), True), (RuntimeError(), True), (AssertionError(), True),
     (ExceptionGroup("both", [TryAgain("one"), ValueError("two")]), True),
@@ -107,6 +108,29 @@ def test_a_wait_that_is_no_number_backs_off(after: str) -> None:
     assert retry <= FIRST_DELAY * 1.2
 
 
+@pytest.mark.parametrize(("error", "fault"), [
+    (AskForLogin("revoked"), "LOGIN"), (BadConfig(fields={"key": "too short"}), "CONFIG"),
+    (Refused("no"), None), (TryAgain("busy"), None), (ValueError("what"), None),
+    (ExceptionGroup("both", [BadConfig("wrong"), TryAgain("busy")]), "CONFIG"),
+    (ExceptionGroup("all", [BadConfig("wrong"), ExceptionGroup("in", [AskForLogin("revoked")])]), "LOGIN"),
+])  # fmt: skip
+def test_who_has_to_mend_it(error: Exception, fault: str | None) -> None:
+    """Credentials and configs are for an operator; of a group, the login comes first."""
+    assert judge(error, 3).ending.fault == fault
+
+
+def test_a_connector_that_is_not_here_may_come_back() -> None:
+    """It is tried again with back-off, said in its own words, and is nobody's defect."""
+    judgement = judge(UnknownConnector("GONE"), 3)
+
+    assert judgement.ending.retry is not None
+    assert judgement.ending.error is not None
+    assert judgement.ending.error.startswith("There is no connector 'GONE'.")
+    assert not judgement.defect
+
+
+@example(10**9)
+@example(2**63)
 @given(st.integers(0, 10**6))
 def test_backing_off_doubles_up_to_a_limit(attempts: int) -> None:
     """Never negative, never over two minutes and a fifth, for any number of attempts."""

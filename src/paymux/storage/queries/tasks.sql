@@ -67,8 +67,7 @@ WHERE installation = $1;
 
 -- name: prune_runs
 -- Of the oldest runs, those that ended long ago. By number, which is the order of their starts; so the few
--- among the first that took long delay nobody. Somebody else may be at it.
-DELETE FROM run WHERE id IN (
-    SELECT r.id FROM run r
-    WHERE r.id IN (SELECT o.id FROM run o ORDER BY o.id LIMIT $2) AND r.ended_at < now() - $1::interval
-    FOR UPDATE SKIP LOCKED);
+-- among the first that took long delay nobody. Two who prune at once take the rows in the same order.
+DELETE FROM run WHERE id = ANY (ARRAY(
+    SELECT o.id FROM (SELECT id, ended_at FROM run ORDER BY id LIMIT $2) o
+    WHERE o.ended_at < now() - $1::interval ORDER BY o.id));

@@ -1,5 +1,6 @@
 """The operators' routes, over HTTP: verbs, lists with filters, runs, health."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -70,6 +71,10 @@ def test_run_pause_resume(service: Service, connector: str, directory: Path, pre
         assert sentence in refused(service.http.post(f"{base}/{verb}"), 409, "CONFLICT")
 
 
+def _has_runs(service: Service, path: str, number: int) -> bool:
+    return len(service.walk(f"{path}/runs")) == number
+
+
 def test_a_finished_task_runs_once_more_and_its_runs_are_listed(service: Service, connector: str) -> None:
     """The latest first, page by page, each with what it brought in."""
     task = tasks(service, connector, name="file")[0]
@@ -77,9 +82,8 @@ def test_a_finished_task_runs_once_more_and_its_runs_are_listed(service: Service
     assert "nothing" in refused(service.http.post(f"{path}/cancel"), 409, "CONFLICT").lower()
     for number in range(2, 5):
         tell(service, connector, task["id"], "run")
-        eventually(
-            lambda number=number: len(service.walk(f"{path}/runs")) == number, lambda: service.get(path)
-        )
+        wanted = partial(_has_runs, service, path, number)
+        eventually(wanted, partial(service.get, path))
     first = service.get(f"{path}/runs", pageSize="3")["cursor"]
     rest = service.get(f"{path}/runs", cursor=first["next"])["cursor"]
     runs = first["data"] + rest["data"]

@@ -1,6 +1,7 @@
 """What operators do to real runs: told to stop within about a second, on whichever worker they are."""
 
 import asyncio
+import contextlib
 from datetime import timedelta
 from typing import Any
 
@@ -18,6 +19,7 @@ from paymux.sdk import (
     TaskContext,
     TaskFailed,
 )
+from paymux.services.operating import NotNow
 from paymux.storage import operators
 
 HOUR = timedelta(hours=1)
@@ -314,3 +316,47 @@ async def test_old_runs_are_pruned_and_the_engine_keeps_no_log(probe: Any, start
     assert await site.database.fetchval("SELECT count(*) FROM task") == 20
     await site.until(delivered)
     assert await site.database.fetchval("SELECT count(*) FROM engine_log") == 0
+
+
+async def test_pausing_and_resuming_under_load_loses_nothing(probe: Any, start: Any) -> None:
+    """Two workers, pages and ends without pause, while a person cannot decide: each task is done, once."""
+    probe.max_tasks = 8
+    site = await (await start(probe)).install()
+    await start(probe)
+    keys = [f"{number}" for number in range(150)]
+
+    async def work(ctx: TaskContext) -> None:
+        for number in range(ctx.state(Count).n, 5):
+            await ctx.ingest(state=Count(number + 1))
+            await asyncio.sleep(0.01)
+
+    async def feed(ctx: TaskContext) -> None:
+        for key in keys:
+            await ctx.schedule(act(key))
+
+    async def done() -> bool:
+        count = await site.database.fetchval("SELECT count(*) FROM task WHERE status = 'TERMINATED'")
+        return bool(count == len(keys) + 1)
+
+    probe.acts = dict.fromkeys(keys, work) | {"feed": feed}
+    await site.schedule(act("feed"), Schedule.now_sync())
+    operating = site.service.operating
+    for key in keys[:8]:
+        await operating.pause(site.key)
+        await asyncio.sleep(0.05)
+        await operating.resume(site.key)
+        for verb in ("pause", "resume"):
+            with contextlib.suppress(NotNow):  # it may be done
+                await tell(site, verb, key)
+        await asyncio.sleep(0.2)
+    await site.until(done, 40)
+
+    rows = await site.database.fetch(
+        "SELECT state, paused, cancelled, place, waiting FROM task WHERE state > ''"
+    )
+    assert len(rows) == len(keys)
+    assert {tuple(row) for row in rows} == {('{"n":5}', False, False, False, None)}
+    assert not probe.overlapped
+    for key in keys:
+        assert (await site.outcomes(act(key)))[-1] == "SUCCEEDED"
+        assert (await site.outcomes(act(key))).count("SUCCEEDED") == 1

@@ -161,7 +161,7 @@ def test_a_task_shows_how_it_does(service: Service, stocked: str) -> None:
     assert len(tasks) == STOCKED + 3
     for task in tasks:
         assert task.keys() == {
-            "id", "connectorID", "createdAt", "updatedAt", "descriptor", "status", "state", "error",
+            "id", "connectorID", "createdAt", "updatedAt", "descriptor", "status", "paused", "state", "error",
             "attempts", "nextRunAt", "runningSince", "lastRunAt", "lastSuccessAt",
         }  # fmt: skip
         assert task["connectorID"] == stocked

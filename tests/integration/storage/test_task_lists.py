@@ -2,15 +2,17 @@
 
 import json
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from tests.integration.storage.book import Book
 
-from paymux.domain.task import TaskStatus
-from paymux.storage import health, task_lists
+from paymux.domain.task import Restart, Schedule, TaskStatus
+from paymux.storage import health, task_lists, tasks
 from paymux.storage.database import Database
 from paymux.storage.statements import statements
 from paymux.storage.task_lists import Wanted
+from paymux.storage.tasks import Plan
 
 TASKS = 120_000
 RUNS = 60_000
@@ -33,6 +35,8 @@ FROM generate_series(1, {tasks}) n
 JOIN installation i ON i.id = CASE WHEN n % 4 = 0 THEN 2 + n % 50 WHEN n % 4 = 1 THEN 2 ELSE 1 END,
 LATERAL (SELECT CASE WHEN n % 100 = 0 THEN 'ACTIVE' WHEN n % 997 = 0 THEN 'FAILED'
                      WHEN n % 4 = 1 THEN 'PENDING' ELSE 'TERMINATED' END AS status) s;
+UPDATE task SET name = task_name(descriptor);
+VACUUM task;
 INSERT INTO run SELECT n, (SELECT id FROM task ORDER BY id LIMIT 1), 1, now(), now(),
                        CASE WHEN n % 3 = 0 THEN 'SUCCEEDED' ELSE 'FAILED' END, NULL, 0, 0, 0, 0, 0
 FROM generate_series(1, {runs}) n;
@@ -139,12 +143,9 @@ async def test_the_name_of_a_task_is_what_its_descriptor_names(book: Book) -> No
         '"scan"': "scan", '{"read":{"file":"a.json"}}': "read", '["a.json",1]': None, "1": None,
         '{"key":"fetch","name":"x"}': None, '""': None, f'"{"x" * 300}"': None, '"a\\"b"': None,
     }  # fmt: skip
-    await book.database.execute(
-        "INSERT INTO task (id, installation, descriptor, schedule, restart, status)"
-        " SELECT gen_random_uuid(), $1, d, 'NOW', 'NEVER', 'STOPPED' FROM unnest($2::text[]) d",
-        book.key,
-        list(named),
-    )
+    plans = [Plan(uuid4(), descriptor, Schedule.now(), Restart.NEVER) for descriptor in named]
+    async with book.database.transaction() as db:
+        await tasks.schedule(db, book.key, plans)
     rows = await book.database.fetch("SELECT descriptor, name FROM task")
 
     assert {row["descriptor"]: row["name"] for row in rows} == named

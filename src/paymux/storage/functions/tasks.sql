@@ -2,6 +2,16 @@
 -- that order, so that places are never given out twice, nobody is left waiting beside a free one,
 -- and two of them cannot wait for each other.
 
+-- The task that a descriptor names: "scan", or {"read":{…}} with its arguments. NULL for any other form, and
+-- for what is too long to be a name. No regular expression: it would cost more than the rest of the row.
+CREATE FUNCTION task_name(p_descriptor text) RETURNS text
+LANGUAGE sql IMMUTABLE AS $$
+    SELECT CASE WHEN length(n.name) BETWEEN 1 AND 200 AND strpos(n.name, '\') = 0
+                 AND (p_descriptor = '"' || n.name || '"' OR starts_with(p_descriptor, '{"' || n.name || '":{'))
+           THEN n.name END
+    FROM (SELECT split_part(p_descriptor, '"', 2) AS name) n
+$$;
+
 -- How many tasks of an installation may run at a time: none while it is paused, or its credentials are dead.
 CREATE FUNCTION places_of(p installation) RETURNS integer
 LANGUAGE sql IMMUTABLE AS $$
@@ -64,8 +74,9 @@ BEGIN
         FROM unnest(p_ids, p_descriptors, p_schedules, p_periods, p_delays, p_instants, p_restarts)
              WITH ORDINALITY AS i (id, descriptor, schedule, period, delay, instant, restart, ord)
     ), written AS (
-        INSERT INTO task AS t (id, installation, descriptor, schedule, period, restart, status, next_run_at, waiting)
-        SELECT i.id, p_installation, i.descriptor, i.schedule, i.period, i.restart,
+        INSERT INTO task AS t (id, installation, descriptor, name, schedule, period, restart, status, next_run_at,
+                               waiting)
+        SELECT i.id, p_installation, i.descriptor, task_name(i.descriptor), i.schedule, i.period, i.restart,
                CASE WHEN i.due <= now() THEN 'PENDING' ELSE 'ACTIVE' END, i.due,
                -- NOW_SYNC needs no place: somebody waits for it, who may hold the last one.
                CASE WHEN i.due <= now() AND i.schedule <> 'NOW_SYNC' THEN nextval('task_line') END

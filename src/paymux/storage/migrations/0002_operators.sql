@@ -15,14 +15,13 @@ ALTER TABLE task
     ADD COLUMN beat timestamptz,
     -- Who has to mend what its last run failed with: LOGIN, CONFIG, or nobody in particular.
     ADD COLUMN fault text COLLATE "C" CHECK (fault IN ('LOGIN', 'CONFIG')),
-    -- The task that the descriptor names, for those that are made with @task: "scan", {"read":{…}}.
-    -- No regular expression: it would cost more than the rest of the row.
-    ADD COLUMN name text COLLATE "C" GENERATED ALWAYS AS (
-        CASE WHEN length(split_part(descriptor, '"', 2)) BETWEEN 1 AND 200
-              AND strpos(split_part(descriptor, '"', 2), '\') = 0
-              AND (descriptor = '"' || split_part(descriptor, '"', 2) || '"'
-                   OR starts_with(descriptor, '{"' || split_part(descriptor, '"', 2) || '":{'))
-        THEN split_part(descriptor, '"', 2) END) STORED;
+    -- The task that the descriptor names, for those that are made with @task. Not a generated column: each
+    -- update would read its expression anew.
+    ADD COLUMN name text COLLATE "C";
+UPDATE task SET name = split_part(descriptor, '"', 2)
+WHERE length(split_part(descriptor, '"', 2)) BETWEEN 1 AND 200 AND strpos(split_part(descriptor, '"', 2), '\') = 0
+  AND (descriptor = '"' || split_part(descriptor, '"', 2) || '"'
+       OR starts_with(descriptor, '{"' || split_part(descriptor, '"', 2) || '":{'));
 
 -- Lists by status and by name, a few rows of each status merged; and counts by status.
 CREATE INDEX task_status ON task (installation, status, created_at DESC, id DESC);

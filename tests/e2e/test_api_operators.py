@@ -212,3 +212,29 @@ def test_health_says_what_fails(service: Service, connector: str, directory: Pat
     directory.with_name("moved").rename(directory)
     tell(service, connector, task["id"], "run")
     eventually(lambda: service.get(path)["data"]["status"] == "ok", lambda: service.get(path))
+
+
+def test_dead_credentials_are_seen_and_tried_again_when_asked(service: Service, directory: Path) -> None:
+    """Health says what the provider said; nothing runs meanwhile; resuming tries once more."""
+    connector = service.install("harbour", directory=str(directory), passphrase="revoked")
+    path = f"/connectors/harbour/{connector}"
+
+    def needs_login() -> bool:
+        return bool(service.get(f"{path}/health")["data"]["status"] == "needs_login")
+
+    eventually(needs_login, lambda: service.get(f"{path}/health"))
+    health = service.get(f"{path}/health")["data"]
+    (task,) = service.tasks(connector, "harbour")
+    assert health["error"] == task["error"] == "The harbour master no longer knows this passphrase."
+    assert (task["status"], task["attempts"], health["nextRunAt"]) == ("FAILED", 1, None)
+    (one,) = [
+        one for one in service.get("/health")["data"]["installations"] if one["connectorID"] == connector
+    ]
+    assert one["status"] == "needs_login"
+    assert service.http.post(f"{path}/resume").status_code == 204
+    eventually(
+        lambda: service.tasks(connector, "harbour")[0]["attempts"] == 2 and needs_login(),
+        lambda: service.get(f"{path}/health"),
+    )
+    runs = service.walk(f"{path}/tasks/{task['id']}/runs")
+    assert [run["outcome"] for run in runs] == ["FAILED", "FAILED"]

@@ -16,6 +16,7 @@ from pydantic import Field
 
 from paymux.sdk import (
     Amount,
+    AskForLogin,
     Asset,
     Connector,
     ConnectorConfig,
@@ -39,6 +40,8 @@ from paymux.sdk import (
 )
 
 PAGE = 500
+# A passphrase that was good when it was written down.
+REVOKED = "revoked"
 SETTLED = 60 * 10**9
 
 # Time and size: changes when the file does.
@@ -71,6 +74,8 @@ class Harbour(Connector[Config]):
     @task
     def directory(self, ctx: TaskContext) -> None:
         """Bring in what is new, a page at a time."""
+        if self.config.passphrase.get_secret_value() == REVOKED:
+            raise AskForLogin("The harbour master no longer knows this passphrase.")
         files = listing(self.config.directory)
         seen = {name: version for name, version in ctx.state(Seen).files.items() if name in files}
         new = sorted(files.items() - seen.items())

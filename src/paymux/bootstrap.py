@@ -2,7 +2,8 @@
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Callable, Iterator
+import os
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from datetime import timedelta
 from typing import Any
@@ -12,7 +13,8 @@ import msgspec
 import structlog
 
 from paymux import __version__
-from paymux.api.app import App, application
+from paymux.api.app import application, watched
+from paymux.api.observed import App
 from paymux.api.paging import Cursors
 from paymux.api.requests import Parts
 from paymux.domain.mask import Mask
@@ -20,6 +22,9 @@ from paymux.events.relay import Relay
 from paymux.events.sinks.log import LogSink
 from paymux.ingestion.ingester import Ingester
 from paymux.logs import configure
+from paymux.observe import traces
+from paymux.observe.instruments import Instruments
+from paymux.observe.metrics import Gauge, Metrics
 from paymux.runtime.engine import Engine, PgQueuerEngine
 from paymux.runtime.installations import Installations
 from paymux.runtime.registry import Registry
@@ -104,6 +109,9 @@ class Service(msgspec.Struct, frozen=True):
     registry: Registry
     operating: Operating
     checkup: Checkup
+    instruments: Instruments
+    # Health and metrics alone, for a process that answers nothing else.
+    watched: App
 
 
 @asynccontextmanager
@@ -114,15 +122,18 @@ async def service(
     worker: bool,
     registry: Registry | None = None,
     engine_of: Callable[..., Engine] = PgQueuerEngine,
+    instruments: Instruments | None = None,
 ) -> AsyncIterator[Service]:
     """Run workers and relay in the background; stop them in good order at the end.
 
-    ``registry`` is of the connectors there are, unless told otherwise.
+    ``registry`` is of the connectors there are, unless told otherwise; ``instruments`` are as the
+    environment asks for them.
     """
     log = structlog.get_logger().bind(component="connector-manager")
     for name in await migrated(ground):
         log.info("Database migrated", migration=name)
     registry = registry or Registry()
+    instruments = instruments or Instruments(Metrics(__version__), _traces(log))
     for where, why in registry.broken.items():
         log.error("Connector could not be loaded", connector=where, error=why)
 
@@ -136,14 +147,16 @@ async def service(
     operating, checkup = Operating(database, engine), Checkup(database, registry)
     staff = Worker(
         database=database, bookkeeping=bookkeeping, engine=engine, installations=at_work,
-        ingester=Ingester(database, relay.told), mask=ground.mask, retention=settings.run_retention,
+        ingester=Ingester(database, relay.told, instruments), mask=ground.mask, instruments=instruments,
+        retention=settings.run_retention,
     )  # fmt: skip
     parts = Parts(
-        database=database, registry=registry, installing=installing,
+        database=database, registry=registry, installing=installing, instruments=instruments, engine=engine,
         operating=operating, checkup=checkup,
         cursors=Cursors(hashlib.blake2b(b"cursors", key=ground.keys[0], digest_size=32).digest()),
         version=__version__, max_body_bytes=settings.max_body_bytes,
     )  # fmt: skip
+    _watch(instruments.metrics, {"data": database, "bookkeeping": bookkeeping}, staff)
     background: list[asyncio.Task[Any]] = []
     try:
         if worker:
@@ -152,7 +165,10 @@ async def service(
             await _restore(installing, ground, log)
             background.append(asyncio.create_task(staff.run(), name="worker"))
             background.append(asyncio.create_task(relay.run(), name="relay"))
-        yield Service(application(parts), staff, database, installing, registry, operating, checkup)
+        yield Service(
+            application(parts), staff, database, installing, registry, operating, checkup, instruments,
+            watched(parts),
+        )  # fmt: skip
     finally:
         await staff.stop(timedelta(seconds=settings.grace))
         relay.stop()
@@ -163,6 +179,46 @@ async def service(
             task.cancel()
         await bookkeeping.close()
         await database.close()
+        await asyncio.to_thread(instruments.traces.close)
+
+
+def _traces(log: Any) -> traces.Traces:
+    """Traces where the standard variables send them."""
+    if not traces.configured(os.environ):
+        return traces.Traces()
+    try:
+        return traces.exporting(__version__)
+    except traces.ExtraMissing as missing:
+        log.warning("Traces are not sent", reason=str(missing))
+        return traces.Traces()
+
+
+def _watch(metrics: Metrics, pools: Mapping[str, Database], staff: Worker) -> None:
+    """Let metrics read what this process holds at the moment."""
+    states = ("used", "idle")
+    metrics.gauge(
+        lambda: Gauge(
+            "paymux_database_connections",
+            "Connections to the database.",
+            ("pool", "state"),
+            [
+                ((name, state), count)
+                for name, pool in pools.items()
+                for state, count in zip(states, pool.connections, strict=False)
+            ],
+        )
+    )
+    metrics.gauge(
+        lambda: Gauge(
+            "paymux_database_connections_max",
+            "Connections to the database that there may be.",
+            ("pool",),
+            [((name,), pool.connections[-1]) for name, pool in pools.items()],
+        )
+    )
+    metrics.gauge(
+        lambda: Gauge("paymux_runs_running", "Runs under way in this process.", (), [((), staff.running)])
+    )
 
 
 async def _restore(installing: Installing, ground: Ground, log: Any) -> None:

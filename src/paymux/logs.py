@@ -15,6 +15,7 @@ import sys
 import traceback
 from collections.abc import Callable, Mapping, MutableMapping
 from datetime import UTC, datetime
+from functools import lru_cache
 from itertools import islice
 from threading import RLock
 from typing import Any, BinaryIO, Literal
@@ -53,7 +54,8 @@ def configure(log_format: LogFormat, level: LogLevel, mask: Mask, stream: Binary
     lines = _Lines(stream or sys.stderr.buffer)
     renderer = _Renderer(mask, _json_line if log_format == "json" else _logfmt_line)
     structlog.configure(
-        processors=[renderer],
+        # What a request has bound (its id) is on every line that is logged for it.
+        processors=[structlog.contextvars.merge_contextvars, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(level),
         context_class=dict,
         logger_factory=lambda *_: lines,
@@ -171,10 +173,17 @@ class _LibraryHandler(logging.Handler):
 
 
 def _logfmt_line(fields: dict[str, Any]) -> str:
-    return " ".join([f"{_NOT_IN_KEY.sub('_', key) or '_'}={_logfmt(value)}" for key, value in fields.items()])
+    return " ".join([f"{_key(key)}={_logfmt(value)}" for key, value in fields.items()])
+
+
+@lru_cache(1024)  # keys are words of the code, and the same few on every line
+def _key(key: str) -> str:
+    return _NOT_IN_KEY.sub("_", key) or "_"
 
 
 def _logfmt(value: object) -> str:
+    if type(value) is int or type(value) is float:
+        return repr(value)
     text = value if isinstance(value, str) else _encode_readable(value)
     return text if _BARE.fullmatch(text) else _quoted(text)
 

@@ -63,6 +63,12 @@ class Settings(BaseSettings):
     )
     host: str = Field("127.0.0.1", min_length=1, description="The address to listen on.")
     port: int = Field(8080, ge=0, le=65_535, description="The port to listen on; 0 takes a free one.")
+    metrics_port: int | None = Field(
+        None,
+        ge=0,
+        le=65_535,
+        description="The port at which a worker serves its metrics and health; without it, none.",
+    )
     encryption_keys: SecretStr | None = Field(
         None,
         description="Comma-separated base64 of 32 bytes each, current one first; absent: the key file.",

@@ -1,28 +1,26 @@
 """The application: every route, at ``/…`` and identically at ``/api/payments/…``."""
 
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Sequence
 from typing import Any
 
 from litestar import Litestar
 from litestar.di import Provide
 
 from paymux.api.errors import handle
+from paymux.api.observed import App, Receive, Scope, Send, observed
 from paymux.api.requests import Parts
-from paymux.api.v1 import connectors, health, operators, payments, runs, system, tasks
+from paymux.api.v1 import connectors, health, metrics, operators, payments, runs, system, tasks
 
 PREFIX = "/api/payments"
-
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Any]]
-Send = Callable[[Any], Awaitable[None]]
-App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
 def application(parts: Parts) -> App:
     """Build it around a running service."""
-    app = Litestar(
+    return _application(
+        parts,
         [
             *system.HANDLERS,
+            *metrics.HANDLERS,
             *connectors.HANDLERS,
             *tasks.HANDLERS,
             *runs.HANDLERS,
@@ -30,6 +28,17 @@ def application(parts: Parts) -> App:
             *health.HANDLERS,
             *payments.HANDLERS,
         ],
+    )
+
+
+def watched(parts: Parts) -> App:
+    """Build what a process shows of itself that answers no other requests: its health and metrics."""
+    return _application(parts, [*system.HANDLERS, *metrics.HANDLERS])
+
+
+def _application(parts: Parts, handlers: Sequence[Any]) -> App:
+    litestar = Litestar(
+        handlers,
         dependencies={"parts": Provide(lambda: parts, sync_to_thread=False, use_cache=True)},
         exception_handlers={Exception: handle},
         request_max_body_size=parts.max_body_bytes,
@@ -37,10 +46,12 @@ def application(parts: Parts) -> App:
         logging_config=None,
     )
 
+    app = observed(litestar, parts.instruments)  # type: ignore[arg-type]  # its scope is this one, spelled out
+
     async def both(scope: Scope, receive: Receive, send: Send) -> None:
         # The path without its prefix, so there is one set of routes and no second one to forget.
         if scope["type"] == "http" and scope["path"].startswith(f"{PREFIX}/"):
             scope = {**scope, "path": scope["path"][len(PREFIX) :]}
-        await app(scope, receive, send)  # type: ignore[arg-type]  # its scope is this one, spelled out
+        await app(scope, receive, send)
 
     return both

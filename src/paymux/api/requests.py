@@ -10,6 +10,8 @@ from litestar.params import FromPath
 
 from paymux.api.errors import InvalidBody
 from paymux.api.paging import Cursors
+from paymux.observe.instruments import Instruments
+from paymux.runtime.engine import Engine
 from paymux.runtime.registry import Registry
 from paymux.services.checkup import Checkup
 from paymux.services.installing import Installing
@@ -26,6 +28,8 @@ class Parts(msgspec.Struct, frozen=True):
     operating: Operating
     checkup: Checkup
     cursors: Cursors
+    instruments: Instruments
+    engine: Engine
     version: str
     max_body_bytes: int
 

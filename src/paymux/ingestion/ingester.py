@@ -10,6 +10,7 @@ import msgspec
 
 from paymux.ingestion.page import Page, columns, hashes
 from paymux.ingestion.rows import whole
+from paymux.observe.instruments import Instruments
 from paymux.storage import pages
 from paymux.storage.database import COLLISION, SUPERSEDED, Connection, Database, DatabaseError, code_of
 from paymux.storage.together import Together
@@ -45,13 +46,17 @@ class Holder(msgspec.Struct, frozen=True):
     uuid: UUID
     task: UUID | None = None
     token: int | None = None
+    provider: str = ""
 
 
 class Ingester:
     """Commits pages to one database; ``told`` is called when events may be waiting."""
 
-    def __init__(self, database: Database, told: Callable[[], None]) -> None:
+    def __init__(
+        self, database: Database, told: Callable[[], None], instruments: Instruments | None = None
+    ) -> None:
         self._database = database
+        self._instruments = instruments or Instruments()
         self._told = told
         # Small pages of several runs share a round trip and a wait for the disk.
         self._together: Together[pages.PageRow, tuple[int, int]] = Together(
@@ -78,14 +83,17 @@ class Ingester:
             wanted = await pages.fresh_payments(self._database, *hashes(fresh))
             fresh = [fresh[position - 1] for position in wanted]
         # Even when nothing is fresh: a run that lost its task must find out.
-        added, changed = await self._write(
-            holder, page, columns([whole(holder.uuid, row) for row in fresh]), state, also
-        )
+        with self._instruments.page() as seen:
+            added, changed = await self._write(
+                holder, page, columns([whole(holder.uuid, row) for row in fresh]), state, also
+            )
+            unchanged = max(0, page.seen - len(page.aside) - added - changed)
+            seen.held(holder.provider, page.kinds, (added, changed, unchanged, len(page.aside)))
         counts.seen += page.seen
         counts.added += added
         counts.changed += changed
         counts.aside += len(page.aside)
-        counts.unchanged += max(0, page.seen - len(page.aside) - added - changed)
+        counts.unchanged += unchanged
         if added or changed:
             self._told()
 

@@ -62,6 +62,11 @@ class Page:
             if raws > RAWS_MAX:
                 raise PageTooLarge(PageTooLarge.__doc__)
 
+    @property
+    def kinds(self) -> dict[str, int]:
+        """How many of each kind; what the page says twice is counted once."""
+        return {"account": len(self.accounts), "balance": len(self.balances), "payment": len(self.payments)}
+
     def _rows(self, records: Iterable[R | SetAside], make: Callable[[UUID, R], Row], kind: str) -> list[Row]:
         rows = []
         for record in records:

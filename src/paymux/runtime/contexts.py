@@ -22,6 +22,7 @@ from paymux.domain.payment import Payment
 from paymux.domain.task import Restart, Schedule
 from paymux.ingestion.ingester import Counts, Holder, Ingester
 from paymux.ingestion.page import Page
+from paymux.observe.instruments import RunSeen
 from paymux.runtime.installations import Installation
 from paymux.runtime.patience import patiently
 from paymux.runtime.scheduling import Planner
@@ -82,11 +83,13 @@ class RunContext(InstallationContext):
         holder: Holder,
         task_id: UUID,
         state: str | None,
+        seen: RunSeen,
     ) -> None:
         super().__init__(installation, planner, log)
         self._ingester = ingester
         self._holder = holder
         self._state = state
+        self.seen = seen
         self.task_id = task_id
         self.cancelled = False
         self.counts = Counts()

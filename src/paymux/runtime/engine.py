@@ -13,7 +13,7 @@ import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from datetime import timedelta
-from typing import Protocol, TypeVar
+from typing import NamedTuple, Protocol, TypeVar
 from uuid import UUID
 
 import asyncpg
@@ -29,7 +29,7 @@ from pgqueuer.domain.types import Channel
 from pgqueuer.queries import Queries
 
 from paymux.runtime.patience import is_lost, patiently
-from paymux.storage.database import LOST, Connection
+from paymux.storage.database import LOST, Connection, Database
 from paymux.storage.tasks import Job
 
 _ENTRYPOINT = "run"
@@ -78,6 +78,16 @@ class Engine(Protocol):
 
     async def missing(self, tasks: Sequence[tuple[UUID, int, int | None]]) -> list[tuple[UUID, int]]:
         """Of tasks (id, generation, job), those that no job stands for."""
+
+    async def due(self, db: Database) -> "Due":
+        """What is due and was taken by nobody."""
+
+
+class Due(NamedTuple):
+    """A queue's depth, and how many seconds its oldest job has been due."""
+
+    jobs: int
+    oldest: float
 
 
 class _Order(msgspec.Struct, array_like=True):
@@ -229,6 +239,14 @@ class PgQueuerEngine:
             [_key(task, generation) for task, generation, _ in tasks],
         )
         return [(row["task"], row["generation"]) for row in rows]
+
+    async def due(self, db: Database) -> Due:
+        """What is due and was taken by nobody."""
+        row = await db.fetchrow(
+            "SELECT count(*) AS jobs, extract(epoch FROM now() - min(execute_after))::float8 AS oldest"
+            " FROM paymux.engine_job WHERE status = 'queued' AND execute_after <= now()"
+        )
+        return Due(row["jobs"], row["oldest"] or 0) if row else Due(0, 0)
 
     async def _fetch(self, sql: str, *args: object) -> list[asyncpg.Record]:
         db = await asyncpg.connect(self._url)

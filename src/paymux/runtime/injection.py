@@ -69,6 +69,12 @@ def runs_on_loop(body: Body) -> bool:
     return inspect.iscoroutinefunction(whole) or inspect.iscoroutinefunction(type(whole).__call__)
 
 
+def name_of(body: Body) -> str:
+    """What metrics call the task: the name of its function, of which there are as many as code has."""
+    whole = body.body if isinstance(body, Resolved) else _whole(body)
+    return str(getattr(whole, "__name__", type(whole).__name__))
+
+
 def _whole(body: Any) -> Any:
     while isinstance(body, functools.partial):
         body = body.func

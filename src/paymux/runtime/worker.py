@@ -18,10 +18,11 @@ import structlog
 from paymux.domain.mask import Mask
 from paymux.ingestion.ingester import Holder, Ingester, Superseded
 from paymux.ingestion.page import Page
+from paymux.observe.instruments import Instruments, RunSeen
 from paymux.runtime.contexts import RunContext
 from paymux.runtime.engine import Engine
 from paymux.runtime.execution import Execution, HandedBack, contained
-from paymux.runtime.injection import bound, runs_on_loop
+from paymux.runtime.injection import bound, name_of, runs_on_loop
 from paymux.runtime.installations import Installation, InstallationGone, Installations
 from paymux.runtime.outcomes import judge
 from paymux.runtime.patience import is_lost, patiently
@@ -63,6 +64,7 @@ class Worker:
         *,
         database: Database,
         bookkeeping: Database,
+        instruments: Instruments | None = None,
         engine: Engine,
         installations: Installations,
         ingester: Ingester,
@@ -72,6 +74,7 @@ class Worker:
         self._database = database
         # Where losing the last moment with the server is harmless, the disk is not waited for.
         self._bookkeeping = bookkeeping
+        self._instruments = instruments or Instruments()
         self._engine = engine
         self._installations = installations
         self._ingester = ingester
@@ -98,6 +101,11 @@ class Worker:
         finally:
             for task in beside:
                 task.cancel()
+
+    @property
+    def running(self) -> int:
+        """How many runs are under way in this worker."""
+        return len(self._running)
 
     async def stop(self, grace: timedelta) -> None:
         """Claim nothing more; let runs come to their end for a while, then hand the rest back."""
@@ -134,9 +142,10 @@ class Worker:
         )
         until = time.monotonic() + TURN
         while begun is not None:
-            begun = await self._one(begun, lambda: not self._stopping and time.monotonic() < until)
+            with self._instruments.run(begun.task, begun.attempts, begun.delay) as seen:
+                begun = await self._one(begun, lambda: not self._stopping and time.monotonic() < until, seen)
 
-    async def _one(self, begun: Begun, go_on: GoOn) -> Begun | None:
+    async def _one(self, begun: Begun, go_on: GoOn, seen: RunSeen) -> Begun | None:
         """Run one task to its end; returns the next to run, if any.
 
         Raises:
@@ -146,17 +155,21 @@ class Worker:
         planner: Planner | None = None
         counts = [0] * 5
         if begun.cancelled:
+            seen.ended(_STOPPED.outcome)
             return await self._finish(begun, planner, _STOPPED, counts, go_on)
         try:
             installation = await self._insist(
                 lambda: self._installations.at(begun.installation, begun.revision)
             )
             log = log.bind(**{"connectorID": installation.id.encode(), "task-id": str(begun.task)})
-            holder = Holder(begun.installation, installation.id.reference, begun.task, begun.token)
+            seen.provider = installation.id.provider
+            holder = Holder(
+                begun.installation, installation.id.reference, begun.task, begun.token, seen.provider
+            )
             planner = Planner(self._database, self._engine, holder)
             context = RunContext(
                 installation, planner, log, ingester=self._ingester, holder=holder,
-                task_id=begun.task, state=begun.state,
+                task_id=begun.task, state=begun.state, seen=seen,
             )  # fmt: skip
             log.info("Starting task...")
             ending = await self._outcome(installation, begun, context)
@@ -171,6 +184,7 @@ class Worker:
             ending = _RETURNED
         except Exception as error:  # noqa: BLE001 - whatever keeps a connector from being made is the task's error
             ending = self._judged(error, begun, log)
+        seen.ended(ending.outcome, ending.error)
         return await self._finish(begun, planner, ending, counts, go_on)
 
     async def _outcome(self, installation: Installation, begun: Begun, context: RunContext) -> Ending:
@@ -192,6 +206,7 @@ class Worker:
         with contained():
             body = installation.connector.resolve(msgspec.json.decode(begun.descriptor))
         call = bound(body)
+        context.seen.task = name_of(body)
         execution = Execution(call, context, on_loop=runs_on_loop(body))
         self._running[begun.token] = begun.task, execution
         try:

@@ -90,6 +90,12 @@ class Database:
         except TimeoutError:
             self._pool.terminate()
 
+    @property
+    def connections(self) -> tuple[int, int, int]:
+        """How many are in use, how many idle, and how many there may be."""
+        size, idle = self._pool.get_size(), self._pool.get_idle_size()
+        return size - idle, idle, self._pool.get_max_size()
+
     async def fetch(self, sql: str, *args: Any) -> list[Row]:
         """All rows."""
         return await self._pool.fetch(sql, *args)

@@ -32,7 +32,10 @@ class Job(msgspec.Struct, frozen=True):
 
 
 class Begun(msgspec.Struct, frozen=True):
-    """A run that this worker holds. ``revision`` is that of the installation's config."""
+    """A run that this worker holds. ``revision`` is that of the installation's config.
+
+    ``delay`` is for how long the task had been due.
+    """
 
     task: UUID
     token: int
@@ -42,6 +45,7 @@ class Begun(msgspec.Struct, frozen=True):
     state: str | None
     attempts: int
     cancelled: bool
+    delay: timedelta | None = None
 
 
 class Ending(msgspec.Struct, frozen=True):

@@ -20,6 +20,7 @@ from paymux.domain.ids import ConnectorID, task_id
 from paymux.domain.mask import Mask
 from paymux.domain.task import Descriptor
 from paymux.ingestion.ingester import Holder
+from paymux.observe.instruments import Instruments
 from paymux.runtime.engine import Engine, PgQueuerEngine
 from paymux.runtime.registry import Registry
 from paymux.runtime.scheduling import Planner
@@ -130,8 +131,9 @@ def probe() -> type[Probe]:
 class Site:
     """A running service with an installation, and what tests ask of it."""
 
-    def __init__(self, running: Service, engine: Engine) -> None:
+    def __init__(self, running: Service, engine: Engine, mask: Mask) -> None:
         self.service = running
+        self.mask = mask
         self.database: Database = running.database
         self.engine = engine
         self.connector: ConnectorID
@@ -216,14 +218,26 @@ async def start(database_url: str, engine_of: Callable[..., Engine]) -> AsyncIte
     async with AsyncExitStack() as stack:
 
         async def start(
-            *classes: type[Connector[Any]], worker: bool = True, alone: bool = False, **settings: Any
+            *classes: type[Connector[Any]],
+            worker: bool = True,
+            alone: bool = False,
+            instruments: Instruments | None = None,
+            **settings: Any,
         ) -> Site:
             chosen = Settings(**{"heartbeat": 1, "grace": 2, **settings})
             ground = Ground(database_url, [KEY], Mask(), alone=alone)
             running = await stack.enter_async_context(
-                service(chosen, ground, worker=worker, registry=Registry.of(classes), engine_of=engine_of)
+                service(
+                    chosen,
+                    ground,
+                    worker=worker,
+                    registry=Registry.of(classes),
+                    engine_of=engine_of,
+                    instruments=instruments,
+                )
             )
-            return Site(running, engine_of(database_url, heartbeat=timedelta(seconds=1), concurrency=1))
+            engine = engine_of(database_url, heartbeat=timedelta(seconds=1), concurrency=1)
+            return Site(running, engine, ground.mask)
 
         yield start
 

@@ -15,8 +15,8 @@ from uuid import UUID
 
 import asyncpg
 
-from paymux.runtime.engine import Handle
-from paymux.storage.database import Connection
+from paymux.runtime.engine import Due, Handle
+from paymux.storage.database import Connection, Database
 from paymux.storage.tasks import Job
 
 
@@ -131,3 +131,9 @@ class MemoryEngine:
             for task, generation, job in tasks
             if job not in self._broker.jobs and (task, generation) not in there
         ]
+
+    async def due(self, db: Database) -> Due:
+        del db
+        now = time.monotonic()
+        waits = [now - held.due for held in self._broker.jobs.values() if not held.picked and held.due <= now]
+        return Due(len(waits), max(waits, default=0))

@@ -112,11 +112,12 @@ $$;
 -- Starts the run that a job stands for; no row when there is nothing to do: the job is void, or was
 -- delivered twice, or its task now waits in line. Taking over a dead worker's job starts a new run
 -- of whatever task ran under it, with a new token, which locks the old run out. One that was told to
--- stop before its worker died is still `cancelled`: it is begun only to be ended.
+-- stop before its worker died is still `cancelled`: it is begun only to be ended. Here and of a RUN below,
+-- `delay` is for how long the task had been due.
 CREATE FUNCTION begin_run(p_job bigint, p_task uuid, p_generation bigint)
 RETURNS TABLE (
     task uuid, token bigint, installation integer, revision integer, descriptor text, state text, attempts integer,
-    cancelled boolean
+    cancelled boolean, delay interval
 )
 LANGUAGE plpgsql AS $$
 #variable_conflict use_column
@@ -153,7 +154,8 @@ BEGIN
         place = t.place OR (v_task.token IS NULL AND t.schedule <> 'NOW_SYNC'), waiting = NULL, updated_at = now(),
         status = CASE WHEN t.paused OR t.status = 'FAILED' THEN t.status ELSE 'ACTIVE' END
     WHERE t.id = v_task.id
-    RETURNING t.id, t.token, t.installation, v_installation.revision, t.descriptor, t.state, t.attempts, t.cancelled;
+    RETURNING t.id, t.token, t.installation, v_installation.revision, t.descriptor, t.state, t.attempts, t.cancelled,
+              t.running_since - t.next_run_at;
 END
 $$;
 
@@ -280,7 +282,7 @@ BEGIN
             status = CASE t.status WHEN 'FAILED' THEN t.status ELSE 'ACTIVE' END
         WHERE t.id = (SELECT n.id FROM task n WHERE n.installation = p_installation AND n.waiting IS NOT NULL
                       ORDER BY n.waiting LIMIT 1)
-        RETURNING 'RUN', t.id, t.generation, interval '0', t.token, t.installation, v_installation.revision,
+        RETURNING 'RUN', t.id, t.generation, t.running_since - t.next_run_at, t.token, t.installation, v_installation.revision,
                   t.descriptor, t.state, t.attempts;
         IF p_alone THEN RETURN; END IF;
     END IF;

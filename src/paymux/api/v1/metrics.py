@@ -1,0 +1,81 @@
+"""Metrics, as Prometheus reads them: what this process has counted, and what waits in the database."""
+
+import asyncio
+
+from litestar import Response, get
+
+from paymux.api.requests import Injected, Parts
+from paymux.observe.metrics import MEDIA_TYPE, Gauge
+from paymux.storage import readings
+from paymux.storage.database import LOST, DatabaseError
+
+# A scraper gives up after ten; what the process counted itself must not be lost with the database.
+_PATIENCE = 3.0
+
+
+@get("/metrics")
+async def metrics(parts: Injected) -> Response[bytes]:
+    """Everything that is measured, as text."""
+    try:
+        async with asyncio.timeout(_PATIENCE):
+            found = [Gauge("paymux_database_up", "Whether the database answers.", (), [((), 1)])]
+            found += await _waiting(parts)
+    except (*LOST, DatabaseError, TimeoutError):
+        found = [Gauge("paymux_database_up", "Whether the database answers.", (), [((), 0)])]
+    return Response(parts.instruments.metrics.text(found), media_type=MEDIA_TYPE)
+
+
+async def _waiting(parts: Parts) -> list[Gauge]:
+    database = parts.database
+    outbox = await readings.outbox(database)
+    tasks = await readings.tasks(database)
+    due = await parts.engine.due(database)
+    by_provider = [((row["provider"],), row) for row in tasks]
+    return [
+        Gauge(
+            "paymux_outbox_events",
+            f"Events that wait to be told, up to {readings.COUNTED_MAX}.",
+            (),
+            [((), outbox["waiting"])],
+        ),
+        Gauge(
+            "paymux_outbox_oldest_seconds",
+            "Age of the oldest event that waits.",
+            (),
+            [((), outbox["oldest"] or 0)],
+        ),
+        Gauge(
+            "paymux_installations",
+            "Connectors that are installed.",
+            ("provider",),
+            [(labels, row["installations"]) for labels, row in by_provider],
+        ),
+        Gauge(
+            "paymux_tasks_waiting",
+            "Tasks that are due and wait for a place.",
+            ("provider",),
+            [(labels, row["waiting"]) for labels, row in by_provider],
+        ),
+        Gauge(
+            "paymux_tasks_running",
+            "Tasks that a worker runs.",
+            ("provider",),
+            [(labels, row["running"]) for labels, row in by_provider],
+        ),
+        Gauge(
+            "paymux_tasks_waiting_oldest_seconds",
+            "For how long the first in line has been due.",
+            ("provider",),
+            [(labels, max(row["oldest"] or 0, 0)) for labels, row in by_provider],
+        ),
+        Gauge("paymux_queue_jobs", "Jobs that are due and that no worker has taken.", (), [((), due.jobs)]),
+        Gauge(
+            "paymux_queue_oldest_seconds",
+            "For how long the oldest of them has been due.",
+            (),
+            [((), due.oldest)],
+        ),
+    ]
+
+
+HANDLERS = [metrics]

@@ -1,0 +1,21 @@
+-- What metrics show of the database, read whenever somebody looks: each by an index of its own, so that
+-- it costs what waits and not what there is.
+
+-- name: outbox
+-- Counted up to a limit: behind a sink that has been down for days there may be millions.
+SELECT (SELECT count(*) FROM (SELECT FROM event WHERE published_at IS NULL LIMIT $1) AS capped) AS waiting,
+       extract(epoch FROM now() - (SELECT created_at FROM event WHERE published_at IS NULL ORDER BY seq LIMIT 1))
+           ::float8 AS oldest;
+
+-- name: tasks
+-- By provider: tasks that wait for one of the installation's places, those that run in one, and for how
+-- long the first in line has been due.
+SELECT i.provider, sum(w.waiting)::bigint AS waiting, sum(p.running)::bigint AS running,
+       max(w.oldest)::float8 AS oldest, count(*) AS installations
+FROM installation i,
+     LATERAL (SELECT count(*) AS waiting, extract(epoch FROM now() - min(t.next_run_at)) AS oldest
+              FROM (SELECT next_run_at FROM task t WHERE t.installation = i.id AND t.waiting IS NOT NULL
+                    ORDER BY t.waiting LIMIT $1) AS t) AS w,
+     LATERAL (SELECT count(*) AS running FROM task t WHERE t.installation = i.id AND t.place AND t.token IS NOT NULL) AS p
+WHERE i.status = 'INSTALLED'
+GROUP BY i.provider;

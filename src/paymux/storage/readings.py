@@ -1,0 +1,21 @@
+"""Reads what metrics show of the database."""
+
+from paymux.storage.database import Database, Row
+from paymux.storage.statements import statements
+
+_SQL = statements("readings")
+
+# Nobody acts differently on a backlog beyond this; counting on would take longer and longer.
+COUNTED_MAX = 100_000
+
+
+async def outbox(db: Database) -> Row:
+    """Events that wait to be told, COUNTED_MAX at most, and the age of the oldest in seconds, or None."""
+    row = await db.fetchrow(_SQL["outbox"], COUNTED_MAX)
+    assert row is not None  # noqa: S101 - it selects exactly one
+    return row
+
+
+async def tasks(db: Database) -> list[Row]:
+    """By provider: waiting (COUNTED_MAX an installation at most), running, oldest, installations."""
+    return await db.fetch(_SQL["tasks"], COUNTED_MAX)

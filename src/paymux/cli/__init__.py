@@ -6,8 +6,13 @@ from typing import Annotated
 import typer
 
 from paymux import __version__
+from paymux.cli.asking import Failed
+from paymux.cli.connectors import connectors
+from paymux.cli.health import health
 from paymux.cli.migrate import migrate
 from paymux.cli.serve import serve
+from paymux.cli.set_aside import set_aside
+from paymux.cli.tasks import tasks
 from paymux.cli.worker import worker
 from paymux.settings import BadSettings
 from paymux.storage.database import DatabaseError
@@ -26,6 +31,10 @@ app = typer.Typer(
 app.command()(serve)
 app.command()(worker)
 app.command()(migrate)
+app.command()(health)
+app.add_typer(connectors, name="connectors")
+app.add_typer(tasks, name="tasks")
+app.add_typer(set_aside, name="set-aside")
 
 
 def _version(asked: bool) -> None:  # noqa: FBT001 - typer calls it so
@@ -47,7 +56,7 @@ def main() -> None:
     """Run a command; what the operator can mend is said in a sentence, without a traceback."""
     try:
         app()
-    except (BadSettings, EmbeddedError, VaultError, DatabaseTooNew) as error:
+    except (Failed, BadSettings, EmbeddedError, VaultError, DatabaseTooNew) as error:
         typer.echo(f"paymux: {error}", err=True)
         sys.exit(1)
     except (OSError, DatabaseError) as error:

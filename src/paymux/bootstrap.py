@@ -130,13 +130,8 @@ async def service(
     environment asks for them.
     """
     log = structlog.get_logger().bind(component="connector-manager")
-    for name in await migrated(ground):
-        log.info("Database migrated", migration=name)
-    registry = registry or Registry()
+    registry = await _prepared(ground, registry or Registry(), log)
     instruments = instruments or Instruments(Metrics(__version__), _traces(log))
-    for where, why in registry.broken.items():
-        log.error("Connector could not be loaded", connector=where, error=why)
-
     database = await Database.open(ground.url, size=settings.pool_size)
     bookkeeping = await Database.open(ground.url, size=settings.pool_size, synchronous_commit="off")
     heartbeat = timedelta(seconds=settings.heartbeat)
@@ -180,6 +175,15 @@ async def service(
         await bookkeeping.close()
         await database.close()
         await asyncio.to_thread(instruments.traces.close)
+
+
+async def _prepared(ground: Ground, registry: Registry, log: Any) -> Registry:
+    """Bring the database up to date, and say which connectors cannot be used."""
+    for name in await migrated(ground):
+        log.info("Database migrated", migration=name)
+    for where, why in registry.broken.items():
+        log.error("Connector could not be loaded", connector=where, error=why)
+    return registry
 
 
 def _traces(log: Any) -> traces.Traces:

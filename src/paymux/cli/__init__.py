@@ -16,7 +16,7 @@ from paymux.cli.tasks import tasks
 from paymux.cli.worker import worker
 from paymux.settings import BadSettings
 from paymux.storage.database import DatabaseError
-from paymux.storage.embedded import EmbeddedError
+from paymux.storage.embedded_errors import EmbeddedError
 from paymux.storage.schema import DatabaseTooNew
 from paymux.storage.vault import VaultError
 

@@ -72,9 +72,11 @@ class Relay:
         try:
             while True:
                 self._news.clear()
+                # Looked at before: what happens while the last batch is told comes before the end, too.
+                ending = self._stopping.is_set()
                 while await self._drain(db) == BATCH:
                     pass
-                if self._stopping.is_set():
+                if ending:
                     return
                 await _first(self._stopping, LINGER)
                 await _first(self._news, LOOK)

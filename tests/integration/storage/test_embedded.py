@@ -20,7 +20,8 @@ import asyncpg
 import pytest
 
 from paymux.storage import embedded
-from paymux.storage.embedded import DataDirectoryInUse, EmbeddedPostgres, StartFailed, WrongVersion
+from paymux.storage.embedded import EmbeddedPostgres
+from paymux.storage.embedded_errors import DataDirectoryInUse, StartFailed, WrongVersion
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="these tests look at processes through /proc")
 
@@ -216,6 +217,29 @@ def test_a_start_right_after_a_kill_works(home: Path) -> None:
     with EmbeddedPostgres(home) as url:
         assert not alive(told["server"])
         assert ask(url, "SELECT answer FROM kept") == 42
+
+
+@pytest.mark.parametrize("times", [1, 3])
+def test_a_server_that_dies_alone_is_started_again(home: Path, times: int) -> None:
+    """However often, under the same URL, with what was committed; stopping it is still final."""
+    with EmbeddedPostgres(home) as url:
+        for _ in range(times):
+            pid = int((home / "postgres/postmaster.pid").read_text("utf-8").split("\n")[0])
+            os.kill(pid, signal.SIGKILL)
+            assert gone(pid, within=5)
+            end = time.monotonic() + 30
+            while True:
+                try:
+                    assert ask(url, "SELECT answer FROM kept") == 42
+                    break
+                except (OSError, asyncpg.PostgresError):
+                    assert time.monotonic() < end
+                    time.sleep(0.05)
+        last = int((home / "postgres/postmaster.pid").read_text("utf-8").split("\n")[0])
+        assert last != pid
+    time.sleep(0.5)
+    assert not alive(last)
+    assert not (home / "postgres/postmaster.pid").exists()
 
 
 def test_an_orphaned_server_is_replaced(home: Path) -> None:

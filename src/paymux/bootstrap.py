@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 import os
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from datetime import timedelta
 from typing import Any
@@ -27,11 +27,17 @@ from paymux.observe.instruments import Instruments
 from paymux.observe.metrics import Gauge, Metrics
 from paymux.runtime.engine import Engine, PgQueuerEngine
 from paymux.runtime.installations import Installations
+from paymux.runtime.keeping import kept_up
 from paymux.runtime.registry import Registry
 from paymux.runtime.worker import Worker
 from paymux.services.checkup import Checkup
+from paymux.services.configuring import Configuring
 from paymux.services.installing import Installing
+from paymux.services.means import Means
 from paymux.services.operating import Operating
+from paymux.services.replaying import Replaying
+from paymux.services.resealing import Resealed, reseal
+from paymux.services.tending import Tending
 from paymux.settings import Settings
 from paymux.storage.database import Database
 from paymux.storage.embedded import EmbeddedPostgres
@@ -99,19 +105,39 @@ async def migrated(ground: Ground) -> list[str]:
         await database.close()
 
 
-class Service(msgspec.Struct, frozen=True):
-    """A running service."""
+async def resealed(ground: Ground) -> Resealed:
+    """Seal with the first key what was sealed with another."""
+    database = await Database.open(ground.url, size=1)
+    try:
+        return await reseal(database, Vault(ground.keys))
+    finally:
+        await database.close()
+
+
+class Service(msgspec.Struct, frozen=True, kw_only=True):
+    """A running service, and its parts."""
 
     app: App
     worker: Worker
+    relay: Relay
+    engine: Engine
     database: Database
+    # Where losing the last moment with the server is harmless, the disk is not waited for.
+    bookkeeping: Database
     installing: Installing
     registry: Registry
+    configuring: Configuring
+    replaying: Replaying
+    tending: Tending
     operating: Operating
     checkup: Checkup
     instruments: Instruments
     # Health and metrics alone, for a process that answers nothing else.
     watched: App
+
+
+# How long whoever installs, resets or removes may be silent before others take it over; in heartbeats.
+_LEASE = 3
 
 
 @asynccontextmanager
@@ -131,50 +157,64 @@ async def service(
     """
     log = structlog.get_logger().bind(component="connector-manager")
     registry = await _prepared(ground, registry or Registry(), log)
-    instruments = instruments or Instruments(Metrics(__version__), _traces(log))
+    heartbeat = timedelta(seconds=settings.heartbeat)
+    made = await _wired(
+        settings,
+        ground,
+        registry,
+        engine_of(ground.url, heartbeat=heartbeat, concurrency=settings.run_concurrency),
+        instruments or Instruments(Metrics(__version__), _traces(log)),
+    )
+    background: list[asyncio.Task[None]] = []
+    over = asyncio.Event()
+    try:
+        if worker:
+            await _restore(made, ground, log)
+            background = _begin(over, worker=made.worker.run, relay=made.relay.run, tending=made.tending.run)
+        yield made
+    finally:
+        over.set()
+        await made.worker.stop(timedelta(seconds=settings.grace))
+        made.relay.stop()
+        await made.replaying.close()
+        await made.tending.close()
+        await _end(background, settings.grace)
+        await made.bookkeeping.close()
+        await made.database.close()
+        await asyncio.to_thread(made.instruments.traces.close)
+
+
+async def _wired(
+    settings: Settings, ground: Ground, registry: Registry, engine: Engine, instruments: Instruments
+) -> Service:
+    """Make every part and give it what it works with."""
     database = await Database.open(ground.url, size=settings.pool_size)
     bookkeeping = await Database.open(ground.url, size=settings.pool_size, synchronous_commit="off")
-    heartbeat = timedelta(seconds=settings.heartbeat)
-    engine = engine_of(ground.url, heartbeat=heartbeat, concurrency=settings.run_concurrency)
     relay = Relay(database, LogSink())
     at_work = Installations(database, registry, Vault(ground.keys), ground.mask)
-    installing = Installing(database, registry, at_work, engine, relay.told)
+    ingester = Ingester(database, relay.told, instruments)
+    means = Means(database, registry, at_work, engine, relay.told)
+    tending = Tending(means, lease=_LEASE * timedelta(seconds=settings.heartbeat))
+    installing = Installing(means, tending)
+    configuring, replaying = Configuring(means, installing), Replaying(means, ingester)
     operating, checkup = Operating(database, engine), Checkup(database, registry)
     staff = Worker(
         database=database, bookkeeping=bookkeeping, engine=engine, installations=at_work,
-        ingester=Ingester(database, relay.told, instruments), mask=ground.mask, instruments=instruments,
-        retention=settings.run_retention,
+        ingester=ingester, mask=ground.mask, instruments=instruments, retention=settings.run_retention,
     )  # fmt: skip
     parts = Parts(
-        database=database, registry=registry, installing=installing, instruments=instruments, engine=engine,
-        operating=operating, checkup=checkup,
+        database=database, registry=registry, installing=installing, configuring=configuring,
+        replaying=replaying, operating=operating, checkup=checkup, instruments=instruments, engine=engine,
         cursors=Cursors(hashlib.blake2b(b"cursors", key=ground.keys[0], digest_size=32).digest()),
         version=__version__, max_body_bytes=settings.max_body_bytes,
     )  # fmt: skip
     _watch(instruments.metrics, {"data": database, "bookkeeping": bookkeeping}, staff)
-    background: list[asyncio.Task[Any]] = []
-    try:
-        if worker:
-            if ground.alone:
-                await engine.reclaim()
-            await _restore(installing, ground, log)
-            background.append(asyncio.create_task(staff.run(), name="worker"))
-            background.append(asyncio.create_task(relay.run(), name="relay"))
-        yield Service(
-            application(parts), staff, database, installing, registry, operating, checkup, instruments,
-            watched(parts),
-        )  # fmt: skip
-    finally:
-        await staff.stop(timedelta(seconds=settings.grace))
-        relay.stop()
-        await installing.close()
-        if background:
-            await asyncio.wait(background, timeout=settings.grace)
-        for task in background:
-            task.cancel()
-        await bookkeeping.close()
-        await database.close()
-        await asyncio.to_thread(instruments.traces.close)
+    return Service(
+        app=application(parts), watched=watched(parts), worker=staff, relay=relay, engine=engine,
+        database=database, bookkeeping=bookkeeping, registry=registry, installing=installing,
+        configuring=configuring, replaying=replaying, tending=tending, operating=operating, checkup=checkup,
+        instruments=instruments,
+    )  # fmt: skip
 
 
 async def _prepared(ground: Ground, registry: Registry, log: Any) -> Registry:
@@ -225,9 +265,34 @@ def _watch(metrics: Metrics, pools: Mapping[str, Database], staff: Worker) -> No
     )
 
 
-async def _restore(installing: Installing, ground: Ground, log: Any) -> None:
+def _begin(over: asyncio.Event, **works: Callable[[], Awaitable[None]]) -> list[asyncio.Task[None]]:
+    """Do all of these in the background until all is over."""
+    return [asyncio.create_task(kept_up(what, work, over.is_set), name=what) for what, work in works.items()]
+
+
+async def _end(background: list[asyncio.Task[None]], grace: float) -> None:
+    """Let them come to their end for a while."""
+    if background:
+        await asyncio.wait(background, timeout=grace)
+    for task in background:
+        task.cancel()
+
+
+async def _prepared(ground: Ground, registry: Registry, log: Any) -> Registry:
+    """Bring the database up to date, and say which connectors cannot be used."""
+    for name in await migrated(ground):
+        log.info("Database migrated", migration=name)
+    for where, why in registry.broken.items():
+        log.error("Connector could not be loaded", connector=where, error=why)
+    return registry
+
+
+async def _restore(made: Service, ground: Ground, log: Any) -> None:
     """Say what goes on where it left off; the engine has it all."""
+    if ground.alone:
+        await made.engine.reclaim()
+        await reseal(made.database, Vault(ground.keys))
     log.info("Restoring state for all connectors")
-    for row in await installing.listed():
+    for row in await made.installing.listed():
         log.info("Restoring state for connector", provider=row["provider"], name=row["name"])
-    await installing.tidy(alone=ground.alone)
+    await made.tending.tidy(alone=ground.alone)

@@ -182,6 +182,7 @@ def test_a_set_aside_record_shows_why(service: Service, stocked: str) -> None:
     for record in records:
         assert record.keys() == {
             "id", "connectorID", "taskID", "kind", "reason", "raw", "seen", "createdAt", "lastSeenAt",
+            "replayedAt",
         }  # fmt: skip
         assert record["connectorID"] == stocked
         assert record["taskID"] in tasks

@@ -21,7 +21,14 @@ def test_installing_answers_with_the_id(service: Service, directory: Path) -> No
     assert answer.status_code == 201
     assert answer.json().keys() == {"data"}
     connector = answer.json()["data"]["connectorID"]
-    listed = {"provider": "EXAMPLE", "connectorID": connector, "name": "example", "enabled": True}
+    listed = {
+        "provider": "EXAMPLE",
+        "connectorID": connector,
+        "name": "example",
+        "status": "INSTALLED",
+        "error": "",
+        "enabled": True,
+    }
     assert listed in service.get("/connectors")["data"]
     assert service.get(f"/connectors/example/{connector}/config")["data"] == {
         "name": "example",

@@ -9,7 +9,18 @@ from litestar.di import Provide
 from paymux.api.errors import handle
 from paymux.api.observed import App, Receive, Scope, Send, observed
 from paymux.api.requests import Parts
-from paymux.api.v1 import connectors, health, metrics, operators, payments, runs, system, tasks
+from paymux.api.v1 import (
+    configs,
+    connectors,
+    health,
+    metrics,
+    operators,
+    payments,
+    runs,
+    set_aside,
+    system,
+    tasks,
+)
 
 PREFIX = "/api/payments"
 
@@ -22,6 +33,8 @@ def application(parts: Parts) -> App:
             *system.HANDLERS,
             *metrics.HANDLERS,
             *connectors.HANDLERS,
+            *configs.HANDLERS,
+            *set_aside.HANDLERS,
             *tasks.HANDLERS,
             *runs.HANDLERS,
             *operators.HANDLERS,

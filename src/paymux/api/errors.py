@@ -15,8 +15,12 @@ from paymux.domain.errors import DomainError, InvalidId
 from paymux.runtime.installations import InstallationGone
 from paymux.runtime.registry import UnknownConnector
 from paymux.sdk import BadConfig, ConnectorError, TaskFailed
-from paymux.services.installing import Ambiguous, NameTaken, NotInstalled
+from paymux.services.calling import ConnectorFailed
+from paymux.services.configuring import ChangedMeanwhile
+from paymux.services.installing import Ambiguous, BeingReset, NameTaken, NotInstalled
 from paymux.services.operating import NoSuchTask, NotNow
+from paymux.services.replaying import CannotReplay, NoSuchRecord, StillRefused
+from paymux.services.tending import TakenOver
 from paymux.storage.database import LOST
 from paymux.storage.vault import KeyMissing, Tampered
 
@@ -47,6 +51,11 @@ _CLIENT: list[tuple[type[Exception], int, str]] = [
     (InvalidId, _BAD_REQUEST, INVALID_ID),
     (Ambiguous, _BAD_REQUEST, INVALID_ID),
     (NameTaken, _BAD_REQUEST, CONFLICT),
+    (BeingReset, _CONFLICT, CONFLICT),
+    (ChangedMeanwhile, _CONFLICT, CONFLICT),
+    (CannotReplay, _CONFLICT, CONFLICT),
+    (StillRefused, _CONFLICT, CONFLICT),
+    (NoSuchRecord, _NOT_FOUND, NOT_FOUND),
     (NotNow, _CONFLICT, CONFLICT),
     (NoSuchTask, _NOT_FOUND, NOT_FOUND),
     (NotInstalled, _NOT_FOUND, NOT_FOUND),
@@ -56,11 +65,13 @@ _CLIENT: list[tuple[type[Exception], int, str]] = [
     (InvalidQuery, _BAD_REQUEST, VALIDATION),
     (BadConfig, _BAD_REQUEST, VALIDATION),
     (DomainError, _BAD_REQUEST, VALIDATION),
+    (ConnectorFailed, _BAD_REQUEST, VALIDATION),
     (TaskFailed, _BAD_REQUEST, VALIDATION),
     (ConnectorError, _BAD_REQUEST, VALIDATION),
     # Ours to mend, and the operator is told how.
     (KeyMissing, _INTERNAL, INTERNAL),
     (Tampered, _INTERNAL, INTERNAL),
+    (TakenOver, _UNAVAILABLE, INTERNAL),
 ]
 
 

@@ -14,8 +14,10 @@ from paymux.observe.instruments import Instruments
 from paymux.runtime.engine import Engine
 from paymux.runtime.registry import Registry
 from paymux.services.checkup import Checkup
+from paymux.services.configuring import Configuring
 from paymux.services.installing import Installing
 from paymux.services.operating import Operating
+from paymux.services.replaying import Replaying
 from paymux.storage.database import Database
 
 
@@ -25,6 +27,8 @@ class Parts(msgspec.Struct, frozen=True):
     database: Database
     registry: Registry
     installing: Installing
+    configuring: Configuring
+    replaying: Replaying
     operating: Operating
     checkup: Checkup
     cursors: Cursors

@@ -10,6 +10,7 @@ from paymux.cli.asking import Failed
 from paymux.cli.connectors import connectors
 from paymux.cli.health import health
 from paymux.cli.migrate import migrate
+from paymux.cli.reseal import reseal
 from paymux.cli.serve import serve
 from paymux.cli.set_aside import set_aside
 from paymux.cli.tasks import tasks
@@ -31,6 +32,7 @@ app = typer.Typer(
 app.command()(serve)
 app.command()(worker)
 app.command()(migrate)
+app.command()(reseal)
 app.command()(health)
 app.add_typer(connectors, name="connectors")
 app.add_typer(tasks, name="tasks")

@@ -30,6 +30,7 @@ class EventType(StrEnum):
     SAVED_BALANCE = "SAVED_BALANCE"  # an account holds a different amount
     CONNECTOR_INSTALLED = "CONNECTOR_INSTALLED"
     CONNECTOR_UNINSTALLED = "CONNECTOR_UNINSTALLED"
+    CONNECTOR_RESET = "CONNECTOR_RESET"  # all that was told of it before is void
     TASK_FAILED = "TASK_FAILED"  # told once, when it starts to fail
     TASK_RECOVERED = "TASK_RECOVERED"  # told once, when it is well again
 
@@ -59,7 +60,11 @@ def from_row(row: Any) -> Event:
             payload = {"id": row["object"], **_facts(row), **_of(connector)}
         case _:
             payload = _facts(row)
-    key = uuid5(_SPACE, f"{row['type']}:{row['object']}:{row['part']}")
+    name = f"{row['type']}:{row['object']}:{row['part']}"
+    if row["resets"] and row["type"].startswith("SAVED"):
+        # After a reset the same is told again, to those who have dropped it: another event.
+        name = f"{name}:{row['resets']}"
+    key = uuid5(_SPACE, name)
     return Event(key, row["created_at"], APP, VERSION, row["type"], payload)
 
 

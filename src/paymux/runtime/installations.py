@@ -11,13 +11,13 @@ from uuid import UUID
 import msgspec
 
 from paymux.domain.ids import ConnectorID
-from paymux.domain.mask import Mask
-from paymux.runtime.registry import Registry
-from paymux.sdk import Connector, ConnectorConfig
-from paymux.sdk.config import load, revealed, secrets_of
+from paymux.domain.mask import MASKED, Mask
+from paymux.runtime.registry import Registry, UnknownConnector
+from paymux.sdk import BadConfig, Connector, ConnectorConfig, TryAgain
+from paymux.sdk.config import load, masked, revealed, secrets_of
 from paymux.storage import installations
 from paymux.storage.database import Database, Row
-from paymux.storage.vault import Vault
+from paymux.storage.vault import KeyMissing, Vault
 
 
 class Installation(msgspec.Struct, frozen=True):
@@ -35,6 +35,10 @@ class InstallationGone(LookupError):
     """This installation was uninstalled."""
 
 
+class NotReady(TryAgain):
+    """What the installation needs is not here yet; its tasks wait for it."""
+
+
 class Installations:
     """Reads installations and keeps those that were read."""
 
@@ -42,7 +46,7 @@ class Installations:
         self._database = database
         self._registry = registry
         self._vault = vault
-        self._mask = mask
+        self.mask = mask
         self._known: dict[int, Installation] = {}
 
     async def at(self, key: int, revision: int) -> Installation:
@@ -50,8 +54,7 @@ class Installations:
 
         Raises:
             InstallationGone: it was uninstalled meanwhile.
-            UnknownConnector: its connector is not installed here.
-            KeyMissing: its config was sealed with a key that is not at hand.
+            NotReady: its connector, or the key to its config, is not at hand here; no reason to give up.
             BadConfig: the connector has changed and no longer accepts its config.
         """
         known = self._known.get(key)
@@ -59,14 +62,27 @@ class Installations:
             row = await installations.load(self._database, key)
             if row is None:
                 raise InstallationGone(InstallationGone.__doc__)
-            known = self._known[key] = self.read(row)
+            try:
+                known = self._known[key] = self.read(row)
+            except (UnknownConnector, KeyMissing) as error:
+                raise NotReady(str(error)) from error
         return known
 
     def read(self, row: Row) -> Installation:
-        """Make an installation from its row; raises as ``at`` does."""
+        """Make an installation from its row.
+
+        Raises:
+            UnknownConnector: its connector is not installed here.
+            KeyMissing: its config was sealed with a key that is not at hand.
+            BadConfig: the connector has changed and no longer accepts its config.
+        """
         found = self._registry.get(row["provider"])
-        config = load(found.config_class, self.unseal(row["uuid"], row["config"]))
-        self._mask.add(secrets_of(config))
+        return self.made(row, load(found.config_class, self.unseal(row["uuid"], row["config"])))
+
+    def made(self, row: Row, config: ConnectorConfig) -> Installation:
+        """Make an installation from its row, with another config than the row's."""
+        found = self._registry.get(row["provider"])
+        self.mask.add(secrets_of(config))
         return Installation(
             key=row["id"],
             id=ConnectorID(row["provider"], row["uuid"]),
@@ -76,13 +92,24 @@ class Installations:
             created_at=row["created_at"],
         )
 
+    def shown(self, row: Row) -> dict[str, Any]:
+        """The config as people may see it; where nobody can say what is secret in it, all of it is.
+
+        Raises KeyMissing or Tampered.
+        """
+        config = self.unseal(row["uuid"], row["config"])
+        try:
+            return masked(load(self._registry.get(row["provider"]).config_class, config))
+        except (UnknownConnector, BadConfig):
+            return dict.fromkeys(config, MASKED) | {"name": row["name"]}
+
     def forget(self, key: int) -> None:
         """Let go of one that was uninstalled."""
         self._known.pop(key, None)
 
     def seal(self, uuid: UUID, config: ConnectorConfig) -> bytes:
         """Encrypt a config for its installation's row, and for no other."""
-        self._mask.add(secrets_of(config))
+        self.mask.add(secrets_of(config))
         return self._vault.seal(msgspec.json.encode(revealed(config)), uuid.bytes)
 
     def unseal(self, uuid: UUID, sealed: bytes) -> dict[str, Any]:

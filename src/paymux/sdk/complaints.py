@@ -55,6 +55,8 @@ def _sentence(detail: ErrorDetails, allowed: list[str]) -> str:
             return "field required"
         case "extra_forbidden":
             return f"unknown field; allowed are {', '.join(allowed)}" if allowed else "given twice"
+        case "path_type":
+            text = "must be a path, as text, such as /tmp/payments"
         case "value_error" | "assertion_error":
             reason = detail["ctx"]["error"]
             # A broken rule of the domain quotes what it got, shortened: no mask would recognise that.

@@ -12,10 +12,14 @@ the methods it overrides, never from a second list.
 import inspect
 import re
 from abc import ABC
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any, ClassVar, Generic, TypeVar, cast, get_args
 
+from paymux.domain.account import Account
+from paymux.domain.aside import SetAside
+from paymux.domain.balance import Balance
 from paymux.domain.currencies import iso4217
+from paymux.domain.payment import Payment
 from paymux.sdk.config import ConnectorConfig
 from paymux.sdk.contexts import ConnectorContext
 from paymux.sdk.errors import NotImplementedByConnector
@@ -62,14 +66,43 @@ class Connector(ABC, Generic[C]):
         """The name as the HTTP interface and the identifiers spell it: ``EXAMPLE``."""
         return cls.name.upper()
 
+    async def check(self, ctx: ConnectorContext) -> None:
+        """Make one cheap call that shows whether the config works; when it raises, it is refused.
+
+        Called before ``install`` and before ``update_config``, with the new config.
+        """
+
     async def install(self, ctx: ConnectorContext) -> None:
-        """Schedule what should run. When it raises, nothing of the installation stays behind."""
+        """Schedule what should run. When it raises, nothing of the installation stays behind.
+
+        Called again when the installation is reset, and by the default ``update_config``: whatever it
+        does at the provider must bear being repeated.
+        """
 
     async def uninstall(self, ctx: ConnectorContext) -> None:
         """Give back what was taken at the provider, such as webhook registrations."""
 
-    async def update_config(self, ctx: ConnectorContext, config: C) -> None:  # noqa: ARG002 - the shape to override
-        """React to a new config; ``self.config`` is the old one. Runs already use the config of now."""
+    async def update_config(self, ctx: ConnectorContext, config: C) -> None:
+        """React to a new config; ``self.config`` is the old one. When it raises, the old one stays.
+
+        What is scheduled here is committed with the new config, and nobody can be waited for before:
+        NOW_SYNC counts as NOW. A task whose period is new gets it, whatever its restart option, and one
+        that was done once is left alone unless it says ALWAYS. By default, what ``install`` schedules
+        with the new config.
+        """
+        await type(self)(config).install(ctx)
+
+    async def replay(
+        self,
+        ctx: ConnectorContext,  # noqa: ARG002 - the shape to override
+        record: SetAside,  # noqa: ARG002
+        task: Any,  # noqa: ARG002
+    ) -> Iterable[Account | Balance | Payment]:
+        """Make records of one that was set aside, from its raw form; they are ingested.
+
+        ``task`` is the descriptor of the task that has set it aside, or None. Raise SkipRecord when it
+        still makes no sense.
+        """
         raise NotImplementedByConnector
 
     def resolve(self, descriptor: Any) -> Callable[..., Awaitable[None] | None]:

@@ -1,6 +1,10 @@
 """Installation rows, from the first step of an install to the last of an uninstall."""
 
+from collections.abc import Sequence
+from datetime import timedelta
 from uuid import UUID
+
+import msgspec
 
 from paymux.storage.database import Connection, Database, Row, affected, connect
 from paymux.storage.statements import statements
@@ -9,6 +13,17 @@ _SQL = statements("installations")
 
 # Rows a batch: some tens of milliseconds.
 BATCH = 5000
+
+
+class Tender(msgspec.Struct, frozen=True):
+    """The process that is at an installation, and how long it counts as alive without another word."""
+
+    who: UUID | None
+    lease: timedelta | None
+
+
+# For those who do it all in one go.
+NOBODY = Tender(None, None)
 
 
 async def any_sealed(url: str) -> bool:
@@ -21,15 +36,23 @@ async def any_sealed(url: str) -> bool:
 
 
 async def insert(
-    db: Connection, *, uuid: UUID, provider: str, name: str, config: bytes, max_tasks: int
+    db: Connection,
+    *,
+    uuid: UUID,
+    provider: str,
+    name: str,
+    config: bytes,
+    max_tasks: int,
+    tender: Tender = NOBODY,
 ) -> int:
     """Take the name and keep the config. Raises UniqueViolation when the name is taken."""
-    return int(await db.fetchval(_SQL["insert"], uuid, provider, name, config, max_tasks))
+    values = uuid, provider, name, config, max_tasks, tender.who, tender.lease
+    return int(await db.fetchval(_SQL["insert"], *values))
 
 
-async def installed(db: Connection, installation: int) -> None:
-    """Open it to the outside."""
-    await db.execute(_SQL["installed"], installation)
+async def installed(db: Connection, installation: int, tender: Tender = NOBODY) -> bool:
+    """Open it to the outside; False when it is not ours any more."""
+    return _one(await db.execute(_SQL["installed"], installation, tender.who))
 
 
 async def listed(db: Database) -> list[Row]:
@@ -52,31 +75,102 @@ async def names(db: Database) -> set[str]:
     return {row[0] for row in await db.fetch(_SQL["names"])}
 
 
-async def unfinished(db: Database) -> list[Row]:
-    """Those that are neither quite in nor quite out."""
-    return await db.fetch(_SQL["unfinished"])
+async def unfinished(db: Database, *, alone: bool) -> list[Row]:
+    """Those neither quite in nor quite out that nobody alive is at; when we are ``alone``, nobody is."""
+    return await db.fetch(_SQL["unfinished"], alone)
 
 
-async def leave(db: Connection, installation: int) -> bool:
-    """Close it to the outside; False when somebody else did already."""
-    return affected(await db.execute(_SQL["leave"], installation)) == 1
+async def claim(db: Database, installation: int, tender: Tender, *, force: bool = False) -> str | None:
+    """Become the one who is at it, and return its status; None when it is done or somebody else's."""
+    status: str | None = await db.fetchval(_SQL["claim"], installation, tender.who, tender.lease, force)
+    return status
 
 
-async def untold(db: Database, installation: int) -> int:
-    """Count of its events that no sink has yet."""
-    return int(await db.fetchval(_SQL["untold"], installation))
+async def keep(db: Database, installation: int, tender: Tender) -> bool:
+    """Say that we are alive; False when it is not ours any more."""
+    return _one(await db.execute(_SQL["keep"], installation, tender.who, tender.lease))
 
 
-async def delete_batch(db: Database, installation: int) -> bool:
-    """Delete some of what an installation brought in; False when nothing is left, row included."""
-    if await db.fetchval(_SQL["has_payments"], installation):
-        await db.execute(_SQL["delete_payments"], installation, BATCH)
-        return True
-    if await db.fetchval(_SQL["has_accounts"], installation):
-        await db.execute(_SQL["delete_accounts"], installation, BATCH)
-        return True
-    for table in ("runs", "tasks", "set_aside", "events"):
-        if affected(await db.execute(_SQL[f"delete_{table}"], installation, BATCH)):
-            return True
+async def release(db: Database, installation: int, tender: Tender) -> None:
+    """Leave it to whoever comes next."""
+    await db.execute(_SQL["release"], installation, tender.who)
+
+
+async def leave(db: Connection, installation: int, tender: Tender = NOBODY) -> bool:
+    """Close it to the outside, and stop it; False when somebody else did already."""
+    left = _one(await db.execute(_SQL["leave"], installation, tender.who, tender.lease))
+    if left:
+        await stop(db, installation)
+    return left
+
+
+async def reset(db: Connection, installation: int, tender: Tender) -> bool:
+    """Close it to the outside for as long as it takes to empty it, and stop it; False when it is not open."""
+    begun = _one(await db.execute(_SQL["reset"], installation, tender.who, tender.lease))
+    if begun:
+        await stop(db, installation)
+    return begun
+
+
+async def stop(db: Connection | Database, installation: int) -> None:
+    """Take its tasks out of everybody's hands."""
+    await db.execute(_SQL["stop"], installation)
+
+
+async def untold(db: Database, installation: int) -> bool:
+    """Whether it has events that no sink has yet."""
+    return bool(await db.fetchval(_SQL["untold"], installation))
+
+
+async def empty(db: Database, installation: int, rows: int = BATCH) -> bool:
+    """Delete some of what it brought in; False when nothing is left."""
+    return bool(await db.fetchval(_SQL["empty"], installation, rows))
+
+
+async def emptied(db: Database, installation: int, tender: Tender) -> bool:
+    """Begin anew; False when it is not ours any more."""
+    return _one(await db.execute(_SQL["emptied"], installation, tender.who))
+
+
+async def reopened(db: Connection, installation: int, tender: Tender, max_tasks: int) -> bool:
+    """Open it to the outside again; False when it is not ours any more."""
+    return _one(await db.execute(_SQL["reopened"], installation, tender.who, max_tasks))
+
+
+async def failed(db: Database, installation: int, tender: Tender, problem: str) -> None:
+    """Keep why it could not be set up again."""
+    await db.execute(_SQL["failed"], installation, tender.who, problem)
+
+
+async def delete(db: Database, installation: int) -> None:
+    """Delete the row itself, the last of an uninstall."""
     await db.execute(_SQL["delete"], installation)
-    return False
+
+
+async def update_config(
+    db: Connection, installation: int, revision: int, *, config: bytes, name: str, max_tasks: int
+) -> bool:
+    """Replace the config that has this revision; False when somebody else did, or it is gone.
+
+    Raises UniqueViolation when the name is taken.
+    """
+    return _one(await db.execute(_SQL["update_config"], installation, revision, config, name, max_tasks))
+
+
+async def schedules(db: Connection, tasks: Sequence[UUID]) -> dict[UUID, Row]:
+    """Of these tasks, those that exist: schedule, period, status."""
+    return {row["id"]: row for row in await db.fetch(_SQL["schedules"], list(tasks))}
+
+
+async def sealed(db: Database) -> list[Row]:
+    """Every config as it is sealed."""
+    return await db.fetch(_SQL["sealed"])
+
+
+async def reseal(db: Database, installation: int, old: bytes, new: bytes) -> bool:
+    """Replace a sealed config by the same one sealed anew; False when it has changed meanwhile."""
+    return _one(await db.execute(_SQL["reseal"], installation, old, new))
+
+
+def _one(tag: str) -> bool:
+    return affected(tag) == 1

@@ -1,9 +1,10 @@
-"""Reads set-aside records."""
+"""Set-aside records: read, and marked when they were replayed."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
-from paymux.storage.database import Database, Row
+from paymux.storage.database import Connection, Database, Row
 from paymux.storage.statements import statements
 
 _SQL = statements("set_aside")
@@ -14,3 +15,33 @@ async def listed(
 ) -> list[Row]:
     """Set-aside records of an installation, newest first."""
     return await db.fetch(_SQL["list"], installation, *(after or (None, None)), limit)
+
+
+async def get(db: Database, installation: int, record: UUID) -> Row | None:
+    """One set-aside record."""
+    return await db.fetchrow(_SQL["get"], installation, record)
+
+
+async def unreplayed(
+    db: Database, installation: int, after: tuple[datetime, UUID] | None, limit: int
+) -> list[Row]:
+    """Those that were not replayed, oldest first."""
+    return await db.fetch(_SQL["unreplayed"], installation, *(after or (None, None)), limit)
+
+
+async def count_unreplayed(db: Database, installation: int) -> int:
+    """Count of those that were not replayed."""
+    return int(await db.fetchval(_SQL["count_unreplayed"], installation))
+
+
+async def replayed(db: Connection, installation: int, records: Sequence[UUID]) -> bool:
+    """Mark them, in the transaction of what was made of them; False when the installation is not open."""
+    if await db.fetchrow(_SQL["open"], installation) is None:
+        return False
+    await db.execute(_SQL["replayed"], installation, list(records))
+    return True
+
+
+async def refused(db: Database, installation: int, record: UUID, reason: str) -> None:
+    """Keep why one still makes no sense."""
+    await db.execute(_SQL["refused"], installation, record, reason)

@@ -158,11 +158,6 @@ async def progress(db: Database, task: UUID, after: int) -> Row | None:
     return await db.fetchrow(_SQL["progress"], task, after)
 
 
-async def stop_all(db: Connection, installation: int) -> None:
-    """Take every task of an installation out of everybody's hands."""
-    await db.execute(_SQL["stop_all"], installation)
-
-
 async def prune(db: Database, age: timedelta, batch: int) -> int:
     """Delete a batch of runs that ended longer ago than ``age``; returns how many. Tasks stay."""
     return affected(await db.execute(_SQL["prune_runs"], age, batch))

@@ -93,6 +93,10 @@ class Vault:
         except InvalidTag:
             raise Tampered from None
 
+    def is_current(self, sealed: bytes) -> bool:
+        """Whether it was sealed with the first key."""
+        return sealed.startswith(self._header)
+
     def __repr__(self) -> str:
         return f"Vault(key ids: {', '.join(key_id.hex() for key_id in self._ciphers)})"
 

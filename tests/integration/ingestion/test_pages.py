@@ -132,7 +132,6 @@ async def cancel(db: Connection, holder: Holder) -> None:
 async def uninstall(db: Connection, holder: Holder) -> None:
     """The installation is on its way out."""
     assert await installations.leave(db, holder.installation)
-    await tasks.stop_all(db, holder.installation)
 
 
 KNOWN = [payment("p"), *(payment(f"known {number}") for number in range(ASK_FIRST_FROM))]

@@ -281,14 +281,14 @@ async def test_a_connector_that_cannot_clean_up_is_uninstalled_all_the_same(quay
 
 
 async def test_the_class_need_not_be_there_to_uninstall(quay: Any, start: Start) -> None:
-    """An installation of a connector that nobody has any more can be removed by its id."""
+    """An installation of a connector that nobody has any more is removed as any other."""
     installed = await (await start(quay, worker=False)).installing.install("quay", {})
     running = await start()
-    with pytest.raises(UnknownConnector):
-        await running.installing.uninstall("quay", None)
     await running.installing.uninstall("quay", installed)
 
     assert await running.installing.listed() == []
+    with pytest.raises(UnknownConnector):
+        await running.installing.uninstall("quay", None)
 
 
 async def test_the_only_one_need_not_be_named(quay: Any, start: Start) -> None:

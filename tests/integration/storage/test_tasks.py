@@ -128,7 +128,6 @@ async def test_nothing_is_scheduled_or_begun_for_one_that_is_on_its_way_out(book
     jobs = await book.schedule("a")
     async with book.database.transaction() as db:
         await installations.leave(db, book.key)
-        await tasks.stop_all(db, book.key)
     with pytest.raises(DatabaseError) as refused:
         await book.schedule("b")
 

@@ -14,7 +14,7 @@ OBJECT, PART = UUID(int=1), UUID(int=2)
 HUGE = 10**78 - 1
 EMPTY = dict.fromkeys(
     ("facts", "reference", "first_type", "payment_created_at", "initial_amount", "payment_type", "status",
-     "scheme", "asset", "amount", "metadata", "raw", "source", "destination", "account"),
+     "scheme", "asset", "amount", "metadata", "raw", "source", "destination", "account", "resets"),
 )  # fmt: skip
 
 

@@ -26,8 +26,10 @@ async def test_only_the_name_is_required() -> None:
     assert acme.supported_currencies_and_decimals()["EUR"] == 2
     await acme.install(nothing)
     await acme.uninstall(nothing)
+    await acme.check(nothing)
+    await acme.update_config(nothing, acme.config)
     for missing in (
-        acme.update_config(nothing, acme.config),
+        acme.replay(nothing, nothing, nothing),
         acme.initiate_payment(nothing, nothing),
         acme.reverse_payment(nothing, nothing),
         acme.create_external_bank_account(nothing, nothing),

@@ -5,18 +5,20 @@ from typing import Any
 import msgspec
 from litestar import Request, delete, get, post
 
-from paymux.api.requests import Injected, Parts, PathText, json_object
+from paymux.api.requests import Injected, PathText, json_object
 from paymux.domain.ids import ConnectorID
 from paymux.sdk.config import template
 from paymux.storage import installations
 
 
 class Installed(msgspec.Struct, rename={"connector_id": "connectorID"}):
-    """One installation in the list."""
+    """One installation in the list; ``error`` is why a reset cannot be finished yet."""
 
     provider: str
     connector_id: str
     name: str
+    status: str
+    error: str
     enabled: bool = True
 
 
@@ -26,7 +28,13 @@ async def list_installed(parts: Injected) -> dict[str, list[Installed]]:
     rows = await installations.listed(parts.database)
     return {
         "data": [
-            Installed(row["provider"], ConnectorID(row["provider"], row["uuid"]).encode(), row["name"])
+            Installed(
+                row["provider"],
+                ConnectorID(row["provider"], row["uuid"]).encode(),
+                row["name"],
+                row["status"],
+                row["problem"] or "",
+            )
             for row in rows
         ]
     }
@@ -59,24 +67,16 @@ async def uninstall(provider: PathText, connector_id: PathText, parts: Injected)
     await parts.installing.uninstall(provider, ConnectorID.parse(connector_id))
 
 
-@get("/connectors/{provider:str}/config")
-async def read_only_config(provider: PathText, parts: Injected) -> dict[str, dict[str, Any]]:
-    """Read the config of the only installation of a connector, secrets masked."""
-    return await _config(parts, provider, None)
+@post("/connectors/{provider:str}/reset", status_code=204)
+async def reset_only(provider: PathText, parts: Injected) -> None:
+    """Reset the only installation of a connector."""
+    await parts.installing.reset(provider, None)
 
 
-@get("/connectors/{provider:str}/{connector_id:str}/config")
-async def read_config(
-    provider: PathText, connector_id: PathText, parts: Injected
-) -> dict[str, dict[str, Any]]:
-    """Read the config of one installation, secrets masked."""
-    return await _config(parts, provider, ConnectorID.parse(connector_id))
+@post("/connectors/{provider:str}/{connector_id:str}/reset", status_code=204)
+async def reset(provider: PathText, connector_id: PathText, parts: Injected) -> None:
+    """Delete all that an installation brought in, and begin anew with the same config and id."""
+    await parts.installing.reset(provider, ConnectorID.parse(connector_id))
 
 
-async def _config(parts: Parts, provider: str, connector: ConnectorID | None) -> dict[str, dict[str, Any]]:
-    row = await parts.installing.find(provider, connector)
-    config = parts.installing.config_of(row)
-    return {"data": config | {"name": row["name"], "provider": row["provider"]}}
-
-
-HANDLERS = [list_installed, list_templates, install, uninstall_only, uninstall, read_only_config, read_config]
+HANDLERS = [list_installed, list_templates, install, uninstall_only, uninstall, reset_only, reset]

@@ -1,4 +1,4 @@
-"""Tasks of an installation, and the records that were set aside."""
+"""Tasks of an installation."""
 
 from datetime import datetime
 from typing import Annotated, Any
@@ -14,7 +14,7 @@ from paymux.api.requests import Injected, Parts, PathText
 from paymux.domain.errors import InvalidId
 from paymux.domain.ids import ConnectorID
 from paymux.domain.task import TaskStatus
-from paymux.storage import installations, set_aside, task_lists
+from paymux.storage import installations, task_lists
 from paymux.storage.database import Row
 
 # Names longer than this are not kept apart; see migrations/0002_operators.sql.
@@ -54,20 +54,6 @@ class Task(msgspec.Struct, rename="camel", kw_only=True):
     running_since: datetime | None
     last_run_at: datetime | None
     last_success_at: datetime | None
-
-
-class SetAside(msgspec.Struct, rename="camel", kw_only=True):
-    """A record that could not be understood; ``seen`` counts how often it came."""
-
-    id: UUID
-    connector_id: str = msgspec.field(name="connectorID")
-    task_id: UUID | None = msgspec.field(name="taskID")
-    kind: str
-    reason: str
-    raw: str | None
-    seen: int
-    created_at: datetime
-    last_seen_at: datetime
 
 
 @get("/tasks")
@@ -134,36 +120,6 @@ async def get_task(
     return await _get(parts, await parts.installing.find(provider, ConnectorID.parse(connector_id)), task_id)
 
 
-@get("/connectors/{provider:str}/{connector_id:str}/set-aside")
-async def list_set_aside(
-    provider: PathText,
-    connector_id: PathText,
-    parts: Injected,
-    page_size: PageSize = None,
-    cursor: CursorText = None,
-) -> dict[str, Any]:
-    """List the records of an installation that could not be understood, newest first."""
-    row = await parts.installing.find(provider, ConnectorID.parse(connector_id))
-    place = parts.cursors.place(f"set-aside {row['uuid']}", page_size, cursor)
-    found = await set_aside.listed(parts.database, row["id"], place.row, place.size + 1)
-    shown = [
-        SetAside(
-            id=one["id"],
-            connector_id=connector_id,
-            task_id=one["task"],
-            kind=one["kind"],
-            reason=one["reason"],
-            raw=one["raw"],
-            seen=one["seen"],
-            created_at=one["created_at"],
-            last_seen_at=one["last_seen_at"],
-        )
-        for one in found
-    ]
-    keys = [(one["created_at"], one["id"]) for one in found]
-    return parts.cursors.page(place, shown, keys, forward_only=True)
-
-
 async def _list(parts: Parts, installation: int | None, asked: Asked, place: Place) -> dict[str, Any]:
     if place.query:  # what the list was asked for when it began
         asked = msgspec.json.decode(place.query, type=Asked)
@@ -224,4 +180,4 @@ def show(row: Row) -> Task:
     )
 
 
-HANDLERS = [list_all, list_of_only, list_tasks, get_of_only, get_task, list_set_aside]
+HANDLERS = [list_all, list_of_only, list_tasks, get_of_only, get_task]

@@ -17,9 +17,11 @@ from paymux.sdk import (
     Connector,
     ConnectorContext,
     DomainError,
+    Payment,
     Restart,
     Schedule,
     SetAside,
+    SkipRecord,
     TaskContext,
     TryAgain,
     task,
@@ -65,6 +67,15 @@ class Example(Connector[Config]):
         if now == [modified, size]:
             settled = time.time_ns() - modified > SETTLED
             await ctx.ingest(payments=[payment(name, content, settled=settled)])
+
+    async def replay(self, ctx: ConnectorContext, record: SetAside, task: object) -> list[Payment]:  # noqa: ARG002
+        """Read the file again, as it is now; when it is gone, what was in it."""
+        match task:
+            case {"file": {"name": str(name)}} if record.raw is not None:
+                content, _, size = await asyncio.to_thread(read, self.config.directory / name)
+                kept = record.raw.encode() if isinstance(record.raw, str) else record.raw
+                return [payment(name, content if size >= 0 else kept, settled=True)]
+        raise SkipRecord(record.reason)
 
 
 def listing(directory: Path) -> set[tuple[str, int, int]]:

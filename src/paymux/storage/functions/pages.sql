@@ -286,7 +286,8 @@ BEGIN
                count(*) OVER (PARTITION BY i.id)
         FROM unnest(p_aside.ids, p_aside.kinds, p_aside.reasons, p_aside.raws) AS i (id, kind, reason, raw)
         ORDER BY i.id
-        ON CONFLICT (installation, id) DO UPDATE SET seen = s.seen + excluded.seen, last_seen_at = now();
+        ON CONFLICT (installation, id) DO UPDATE SET
+            seen = s.seen + excluded.seen, last_seen_at = now(), replayed_at = NULL;
     END IF;
     RETURN NEXT;
 END

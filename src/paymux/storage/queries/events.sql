@@ -26,7 +26,7 @@ WITH batch AS MATERIALIZED (
     ORDER BY seq
     LIMIT $1
 )
-SELECT e.seq, e.type, e.object, e.part, e.facts, e.created_at, i.uuid AS installation, i.provider,
+SELECT e.seq, e.type, e.object, e.part, e.facts, e.created_at, i.uuid AS installation, i.provider, i.resets,
        p.reference, p.first_type, p.created_at AS payment_created_at, p.initial_amount,
        a.type AS payment_type, a.status, a.scheme, a.asset, a.amount, a.metadata, a.raw,
        s.reference AS source, d.reference AS destination, n.reference AS account

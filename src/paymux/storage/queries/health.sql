@@ -49,7 +49,7 @@ SELECT error FROM task WHERE installation = $1 AND status = 'FAILED' AND fault =
 ORDER BY last_run_at DESC LIMIT 1;
 
 -- name: set_aside
-SELECT count(*) FROM set_aside WHERE installation = $1;
+SELECT count(*) FROM set_aside WHERE installation = $1 AND replayed_at IS NULL;
 
 -- name: events
 -- What no sink has yet, and how old the first of it is.

@@ -58,13 +58,6 @@ FROM task t JOIN installation i ON i.id = t.installation LEFT JOIN LATERAL (
 ) r ON true
 WHERE t.id = $1;
 
--- name: stop_all
--- The first step of an uninstall: whoever still runs one of these can commit nothing more.
-UPDATE task SET token = NULL, job = NULL, place = false, waiting = NULL, generation = generation + 1,
-    again = false, cancelled = false, interrupted = false,
-    next_run_at = NULL, running_since = NULL, status = 'STOPPED'
-WHERE installation = $1;
-
 -- name: prune_runs
 -- Of the oldest runs, those that ended long ago. By number, which is the order of their starts; so the few
 -- among the first that took long delay nobody. Two who prune at once take the rows in the same order.

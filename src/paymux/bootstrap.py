@@ -278,15 +278,6 @@ async def _end(background: list[asyncio.Task[None]], grace: float) -> None:
         task.cancel()
 
 
-async def _prepared(ground: Ground, registry: Registry, log: Any) -> Registry:
-    """Bring the database up to date, and say which connectors cannot be used."""
-    for name in await migrated(ground):
-        log.info("Database migrated", migration=name)
-    for where, why in registry.broken.items():
-        log.error("Connector could not be loaded", connector=where, error=why)
-    return registry
-
-
 async def _restore(made: Service, ground: Ground, log: Any) -> None:
     """Say what goes on where it left off; the engine has it all."""
     if ground.alone:

@@ -10,6 +10,8 @@ from paymux.api.errors import handle
 from paymux.api.observed import App, Receive, Scope, Send, observed
 from paymux.api.requests import Parts
 from paymux.api.v1 import (
+    accounts,
+    balances,
     configs,
     connectors,
     health,
@@ -40,6 +42,8 @@ def application(parts: Parts) -> App:
             *operators.HANDLERS,
             *health.HANDLERS,
             *payments.HANDLERS,
+            *accounts.HANDLERS,
+            *balances.HANDLERS,
         ],
     )
 

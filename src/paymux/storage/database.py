@@ -96,9 +96,9 @@ class Database:
         size, idle = self._pool.get_size(), self._pool.get_idle_size()
         return size - idle, idle, self._pool.get_max_size()
 
-    async def fetch(self, sql: str, *args: Any) -> list[Row]:
-        """All rows."""
-        return await self._pool.fetch(sql, *args)
+    async def fetch(self, sql: str, *args: Any, timeout: float | None = None) -> list[Row]:  # noqa: ASYNC109 - the driver's, which tells the server too
+        """All rows. With ``timeout``, a TimeoutError after so many seconds."""
+        return await self._pool.fetch(sql, *args, timeout=timeout)
 
     async def fetchrow(self, sql: str, *args: Any) -> Row | None:
         """First row."""

@@ -2,22 +2,23 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import msgspec
-from litestar import get
+from litestar import Request, get
 
-from paymux.api.errors import InvalidQuery, NoSuchThing
-from paymux.api.paging import CursorText, Filter, PageSize, Place
+from paymux.api import lists
+from paymux.api.errors import NoSuchThing
+from paymux.api.lists import Listing
 from paymux.api.requests import Injected, Parts, PathText
-from paymux.domain.ids import ConnectorID, account_id, parse_payment_id, payment_id, row_key
+from paymux.domain.filter import Compare, Condition, Operator
+from paymux.domain.ids import ConnectorID, account_id, parse_payment_id, payment_id
 from paymux.events.types import as_json
-from paymux.storage import installations, payments
+from paymux.storage import payments
 from paymux.storage.database import Row
-from paymux.storage.payments import Where
-
-# Columns that can be asked for; connectorID is looked up first.
-_FILTERS = ("reference", "status", "type", "asset")
+from paymux.storage.listing import key_of
+from paymux.storage.payments import PAYMENTS
 
 
 class Adjustment(msgspec.Struct, rename="camel", kw_only=True):
@@ -52,74 +53,35 @@ class Payment(msgspec.Struct, rename="camel", kw_only=True):
 
 
 @get("/payments")
-async def list_payments(
-    parts: Injected, page_size: PageSize = None, cursor: CursorText = None, match: Filter = None
-) -> dict[str, Any]:
-    """List payments, newest first, filtered by ``query={"$match": {"status": "SUCCEEDED"}}``."""
-    place = parts.cursors.place("payments", page_size, cursor, match)
-    return await _list(parts, await _where(parts, place.query), place)
+async def list_payments(parts: Injected, request: Request[Any, Any, Any]) -> Any:
+    """List payments, newest first unless told otherwise, a page or all of them as lines."""
+    return await lists.answer(parts, request, _listing(parts, "payments"))
 
 
 @get("/connectors/{provider:str}")
-async def list_of_connector(
-    provider: PathText, parts: Injected, page_size: PageSize = None, cursor: CursorText = None
-) -> dict[str, Any]:
+async def list_of_connector(provider: PathText, parts: Injected, request: Request[Any, Any, Any]) -> Any:
     """List the payments of the only installation of a connector."""
     row = await parts.installing.find(provider, None)
-    place = parts.cursors.place(f"payments {row['uuid']}", page_size, cursor)
-    return await _list(parts, Where(installation=row["id"]), place)
+    within = Compare("connectorID", Operator.MATCH, ConnectorID(row["provider"], row["uuid"]))
+    return await lists.answer(parts, request, _listing(parts, f"payments {row['uuid']}", within))
 
 
 @get("/payments/{payment:str}")
 async def get_payment(payment: PathText, parts: Injected) -> dict[str, Payment]:
     """Read one payment, by any identifier it ever had."""
     wanted = parse_payment_id(payment)
-    rows = await payments.get(
-        parts.database, row_key(wanted.connector.reference, "payment", wanted.reference)
-    )
+    rows = await payments.get(parts.database, key_of(wanted))
     if not rows or rows[0]["provider"] != wanted.connector.provider:
         raise NoSuchThing("There is no such payment.")
-    return {"data": _payment(rows)}
+    return {"data": shown(rows)}
 
 
-async def _list(parts: Parts, where: Where | None, place: Place) -> dict[str, Any]:
-    found = (
-        await payments.listed(
-            parts.database, where, place.row, backwards=place.backwards, limit=place.size + 1
-        )
-        if where is not None
-        else []
-    )
-    keys = [(rows[0]["created_at"], rows[0]["key"]) for rows in found]
-    return parts.cursors.page(place, [_payment(rows) for rows in found], keys)
+def _listing(parts: Parts, scope: str, *within: Condition) -> Listing:
+    return Listing(scope, PAYMENTS.columns, partial(payments.listed, parts.database), shown, lambda _: within)
 
 
-async def _where(parts: Parts, query: str) -> Where | None:
-    """Read ``$match``; None when it names an installation that does not exist."""
-    if not query:
-        return Where()
-    allowed = ", ".join(("connectorID", *_FILTERS))
-    try:
-        match = msgspec.json.decode(query, type=dict[str, dict[str, str]])
-    except (msgspec.DecodeError, RecursionError):
-        raise InvalidQuery('query: must be JSON such as {"$match": {"status": "SUCCEEDED"}}') from None
-    wanted = match.get("$match", {})
-    if set(match) != {"$match"} or not set(wanted) <= {"connectorID", *_FILTERS} or not wanted:
-        raise InvalidQuery(f"query: $match on {allowed} is what can be asked for")
-    if any("\0" in value for value in wanted.values()):
-        raise InvalidQuery("query: holds a NUL character, which no text here can hold")
-    named = wanted.pop("connectorID", None)
-    where = msgspec.convert(wanted, Where)
-    if named is None:
-        return where
-    connector = ConnectorID.parse(named)
-    row = await installations.get(parts.database, connector.reference)
-    if row is None or row["provider"] != connector.provider:
-        return None
-    return msgspec.structs.replace(where, installation=row["id"])
-
-
-def _payment(rows: Sequence[Row]) -> Payment:
+def shown(rows: Sequence[Row]) -> Payment:
+    """A payment from its rows, one a report, newest first."""
     row = rows[0]
     connector = ConnectorID(row["provider"], row["installation"])
     return Payment(

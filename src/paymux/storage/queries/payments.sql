@@ -1,57 +1,27 @@
 -- Payments as they are shown. A row for each report of a payment of the page, newest report first, so a
 -- page is one round trip and its adjustments come along.
 
--- name: list_next
--- $1..$2 the last payment of the page before, or NULL; the filters that are NULL do not count.
+-- name: list
+-- What stands in braces is filled in by storage/listing.py. The page is chosen first, and its rows are put
+-- into the order they are shown in at the end: a page before another one is walked backwards.
 WITH page AS (
-    SELECT * FROM payment p
-    WHERE ($1::timestamptz IS NULL OR (p.created_at, p.key) < ($1, $2::uuid))
-      AND ($3::integer IS NULL OR p.installation = $3)
+    SELECT * FROM payment r
+    WHERE {where}
       -- Here and not after the LIMIT: one that is being deleted must not make a page look like the last.
-      AND p.installation = ANY (ARRAY(SELECT i.id FROM installation i WHERE i.status = 'INSTALLED'))
-      AND ($4::text IS NULL OR p.reference = $4)
-      AND ($5::text IS NULL OR p.status = $5)
-      AND ($6::text IS NULL OR p.type = $6)
-      AND ($7::text IS NULL OR p.asset = $7)
-    ORDER BY p.created_at DESC, p.key DESC
-    LIMIT $8
+      AND r.installation = ANY (ARRAY(SELECT i.id FROM installation i WHERE i.status = 'INSTALLED'))
+    ORDER BY {order}
+    LIMIT {limit}
 )
-SELECT p.key, p.reference, p.type, p.first_type, p.status, p.scheme, p.asset, p.amount, p.initial_amount,
-       p.metadata, p.created_at, i.uuid AS installation, i.provider, s.reference AS source, d.reference AS destination,
+SELECT r.key, r.reference, r.type, r.first_type, r.status, r.scheme, r.asset, r.amount, r.initial_amount,
+       r.metadata, r.created_at, i.uuid AS installation, i.provider, s.reference AS source, d.reference AS destination,
        a.report, a.reference AS report_reference, a.status AS report_status, a.amount AS report_amount,
-       a.reported_at, a.raw
-FROM page p
-JOIN installation i ON i.id = p.installation AND i.status = 'INSTALLED'
-JOIN adjustment a ON a.payment = p.key
-LEFT JOIN account s ON s.key = p.source
-LEFT JOIN account d ON d.key = p.destination
-ORDER BY p.created_at DESC, p.key DESC, a.reported_at DESC, a.report DESC;
-
--- name: list_previous
--- The page before $1, $2: the same, walked the other way and turned round by the last ORDER BY.
-WITH page AS (
-    SELECT * FROM payment p
-    WHERE (p.created_at, p.key) > ($1, $2::uuid)
-      AND ($3::integer IS NULL OR p.installation = $3)
-      -- Here and not after the LIMIT: one that is being deleted must not make a page look like the last.
-      AND p.installation = ANY (ARRAY(SELECT i.id FROM installation i WHERE i.status = 'INSTALLED'))
-      AND ($4::text IS NULL OR p.reference = $4)
-      AND ($5::text IS NULL OR p.status = $5)
-      AND ($6::text IS NULL OR p.type = $6)
-      AND ($7::text IS NULL OR p.asset = $7)
-    ORDER BY p.created_at, p.key
-    LIMIT $8
-)
-SELECT p.key, p.reference, p.type, p.first_type, p.status, p.scheme, p.asset, p.amount, p.initial_amount,
-       p.metadata, p.created_at, i.uuid AS installation, i.provider, s.reference AS source, d.reference AS destination,
-       a.report, a.reference AS report_reference, a.status AS report_status, a.amount AS report_amount,
-       a.reported_at, a.raw
-FROM page p
-JOIN installation i ON i.id = p.installation AND i.status = 'INSTALLED'
-JOIN adjustment a ON a.payment = p.key
-LEFT JOIN account s ON s.key = p.source
-LEFT JOIN account d ON d.key = p.destination
-ORDER BY p.created_at DESC, p.key DESC, a.reported_at DESC, a.report DESC;
+       a.reported_at, a.raw, {place}
+FROM page r
+JOIN installation i ON i.id = r.installation AND i.status = 'INSTALLED'
+JOIN adjustment a ON a.payment = r.key
+LEFT JOIN account s ON s.key = r.source
+LEFT JOIN account d ON d.key = r.destination
+ORDER BY {shown}, a.reported_at DESC, a.report DESC;
 
 -- name: get
 SELECT p.key, p.reference, p.type, p.first_type, p.status, p.scheme, p.asset, p.amount, p.initial_amount,

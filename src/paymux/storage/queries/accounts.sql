@@ -1,0 +1,23 @@
+-- Accounts as they are shown.
+
+-- name: list
+-- What stands in braces is filled in by storage/listing.py; the outer order turns a page round that was
+-- walked backwards.
+WITH page AS (
+    SELECT * FROM account r
+    WHERE {where}
+      -- Here and not after the LIMIT: one that is being deleted must not make a page look like the last.
+      AND r.installation = ANY (ARRAY(SELECT i.id FROM installation i WHERE i.status = 'INSTALLED'))
+    ORDER BY {order}
+    LIMIT {limit}
+)
+SELECT r.key, r.reference, r.type, r.name, r.default_asset, r.metadata, r.raw, r.created_at,
+       i.uuid AS installation, i.provider, {place}
+FROM page r
+JOIN installation i ON i.id = r.installation AND i.status = 'INSTALLED'
+ORDER BY {shown};
+
+-- name: get
+SELECT a.key, a.reference, a.type, a.name, a.default_asset, a.metadata, a.raw, a.created_at,
+       i.uuid AS installation, i.provider
+FROM account a JOIN installation i ON i.id = a.installation AND i.status = 'INSTALLED' WHERE a.key = $1;

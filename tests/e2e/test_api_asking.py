@@ -29,13 +29,19 @@ INSERT INTO balance (account, asset, created_at, last_updated_at, amount) VALUES
 RETURNING account
 """
 
+_FORGET_BALANCES = """
+DELETE FROM balance b USING account a, installation i
+WHERE b.account = a.key AND a.installation = i.id AND i.uuid = $1
+"""
+_FORGET_ACCOUNTS = "DELETE FROM account a USING installation i WHERE a.installation = i.id AND i.uuid = $1"
+
 
 @pytest.fixture(scope="module")
 def holder(process: Service, stocked: str) -> Iterator[ConnectorID]:
     """The stocked installation with accounts, which no connector here reports, and what one of them held."""
     connector = ConnectorID.parse(stocked)
     rows = [
-        ("main", "INTERNAL", "Main", "EUR/2", '{"team": "treasury"}', '{"iban": "x"}', NOON),
+        ("main", "INTERNAL", "Main", "EUR/2", '{"team": "treasury"}', '{\n"iban": "x"}', NOON),
         ("other", "EXTERNAL_FORMANCE", "Other", "", None, None, NOON + HOUR),
         ("third", "UNKNOWN", "", "", None, None, NOON + 2 * HOUR),
     ]
@@ -47,8 +53,8 @@ def holder(process: Service, stocked: str) -> Iterator[ConnectorID]:
         )
     process.sql(_BALANCE, key(connector, "main"), "JPY", NOON, NOON, 7)
     yield connector
-    process.sql("DELETE FROM balance")
-    process.sql("DELETE FROM account")
+    process.sql(_FORGET_BALANCES, connector.reference)
+    process.sql(_FORGET_ACCOUNTS, connector.reference)
 
 
 def key(connector: ConnectorID, reference: str) -> UUID:

@@ -25,7 +25,7 @@ BATCH = 200
 Read: TypeAlias = Callable[[Asked, int], Awaitable[tuple[Sequence[Any], Sequence[tuple[Any, ...]]]]]
 Shown: TypeAlias = Callable[[Any], Any]
 
-_encode = msgspec.json.Encoder().encode_lines
+_encode = msgspec.json.Encoder().encode
 
 
 class Listing(msgspec.Struct, frozen=True):
@@ -109,7 +109,9 @@ async def _lines(
     """All rows in batches, each batch beginning behind the last row of the one before."""
     while True:
         if rows:
-            yield _encode([listing.shown(row) for row in rows])
+            # A provider's raw form may be spread over lines; within JSON a bare one is only space.
+            lines = [_encode(listing.shown(row)).replace(b"\n", b" ") for row in rows]
+            yield b"\n".join([*lines, b""])
         if len(rows) < BATCH:
             return
         question = msgspec.structs.replace(question, at=places[-1])

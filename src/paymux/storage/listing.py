@@ -67,7 +67,7 @@ class Column(msgspec.Struct, frozen=True):
 class Noun(msgspec.Struct, frozen=True):
     """What is listed: its columns, and the statement with places for ``{where}``, ``{order}`` and the rest.
 
-    In the statement the row is ``r``.
+    In the statement the row is ``r``, and its key, where it has one, ``r.key``.
     ``record`` is the kind that keys of rows are made with; ``last`` are the columns that tell any two rows
     apart, newest first unless told otherwise.
     """
@@ -77,7 +77,6 @@ class Noun(msgspec.Struct, frozen=True):
     statement: str
     last: tuple[str, ...] = ("createdAt", "id")
     default: tuple[By, ...] = (By("createdAt", descending=True),)
-    installation: str = "r.installation"
 
 
 class Asked(msgspec.Struct, frozen=True):
@@ -287,7 +286,7 @@ class _Where:
         for provider, keys in by_provider.items():
             found = f"= {self.add(keys[0])}::uuid" if len(keys) == 1 else f"= ANY ({self.add(keys)}::uuid[])"
             tests.append(
-                f"{column.sql} {found} AND {self._noun.installation} = ANY (ARRAY("
+                f"{column.sql} {found} AND r.installation = ANY (ARRAY("
                 f"SELECT i.id FROM installation i WHERE i.provider = {self.add(provider)}::text))"
             )
         return f"({' OR '.join(tests)})"

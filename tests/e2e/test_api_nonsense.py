@@ -1,0 +1,95 @@
+"""Whatever a client asks of a list, it gets a list or is told what is wrong, and never a failure of ours."""
+
+import json
+from typing import Any
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from tests.e2e.service import Service
+
+from paymux.domain.filter import Operator
+from paymux.domain.ids import ConnectorID, account_id, payment_id
+from paymux.storage.accounts import ACCOUNTS
+from paymux.storage.balances import BALANCES
+from paymux.storage.payments import PAYMENTS
+
+COLUMNS = sorted(
+    {*PAYMENTS.columns, *ACCOUNTS.columns, *BALANCES.columns, "metadata[k]", "metadata[\"'\\]", ""}
+)
+
+texts = st.text(max_size=20) | st.sampled_from(
+    ["\0", "\ud800", "%", "\\", "'", "$1", "{where}", "::", "\U0001f4b6"]
+)
+times = st.sampled_from(
+    [
+        "0001-01-01T00:00:00Z",
+        "9999-12-31T23:59:59.999999Z",
+        "0001-01-01T00:00:00+23:59",
+        "2024-02-30T00:00:00Z",
+    ]
+)
+
+
+@st.composite
+def identities(draw: st.DrawFn) -> str:
+    """Identifiers that are well formed, of anything."""
+    written = st.text(st.characters(codec="utf-8"), max_size=10)
+    connector = ConnectorID(draw(written), draw(st.uuids()))
+    reference = draw(written)
+    return draw(
+        st.sampled_from(
+            [connector.encode(), account_id(connector, reference), payment_id(connector, reference, "")]
+        )
+    )
+
+
+values = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.integers(-(10**110), 10**110)
+    | st.floats(allow_nan=True)
+    | texts
+    | times
+    | identities()
+)
+compared = st.builds(
+    lambda word, column, value: {word: {column: value}},
+    st.sampled_from(Operator),
+    st.sampled_from(COLUMNS) | texts,
+    values | st.lists(values, max_size=3),
+)
+sensible = st.recursive(
+    compared,
+    lambda inner: (
+        st.lists(inner, max_size=3).flatmap(lambda of: st.sampled_from([{"$and": of}, {"$or": of}]))
+        | inner.map(lambda one: {"$not": one})
+    ),
+    max_leaves=5,
+)
+nonsense: st.SearchStrategy[Any] = st.recursive(
+    values,
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(["$and", "$not", "$match"]) | texts, inner, max_size=2)
+    ),
+)
+patiently = settings(
+    max_examples=150,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+
+
+@patiently
+@given(
+    path=st.sampled_from(["/payments", "/accounts"]),
+    wire=sensible | nonsense,
+    sort=st.lists(st.sampled_from(COLUMNS) | texts.filter(str.isprintable), max_size=2),
+)
+def test_a_filter_is_answered_or_refused(service: Service, path: str, wire: Any, sort: list[str]) -> None:
+    """200 or 400, with the columns that there are and with others, as values of any kind."""
+    params = {"sort": sort} if sort else {}
+    answer = service.http.request("GET", path, content=json.dumps(wire).encode(), params=params)
+    assert answer.status_code in (200, 400), answer.text
+    assert answer.json().keys() in ({"cursor"}, {"errorCode", "errorMessage"})

@@ -9,6 +9,7 @@ from paymux.domain.money import Amount, Asset
 from paymux.domain.payment import Payment, PaymentScheme, PaymentStatus, PaymentType
 from paymux.domain.task import Descriptor, Restart, Schedule, TaskStatus
 from paymux.domain.times import parse_rfc3339
+from paymux.domain.transfer import TransferType
 from paymux.sdk.config import ConnectorConfig, Duration, Secret
 from paymux.sdk.connector import Connector
 from paymux.sdk.contexts import (
@@ -32,10 +33,12 @@ from paymux.sdk.errors import (
     TryAgain,
     Unknown,
 )
+from paymux.sdk.orders import Accepted, BankAccountToCreate, NotThere, Order, Reversal
 from paymux.sdk.records import mapped
 from paymux.sdk.tasks import Task, UnknownTask, task
 
 __all__ = [
+    "Accepted",
     "Account",
     "AccountType",
     "Amount",
@@ -43,6 +46,7 @@ __all__ = [
     "Asset",
     "BadConfig",
     "Balance",
+    "BankAccountToCreate",
     "Connector",
     "ConnectorConfig",
     "ConnectorContext",
@@ -54,12 +58,15 @@ __all__ = [
     "Ingester",
     "Logger",
     "NotImplementedByConnector",
+    "NotThere",
+    "Order",
     "Payment",
     "PaymentScheme",
     "PaymentStatus",
     "PaymentType",
     "Refused",
     "Restart",
+    "Reversal",
     "Schedule",
     "Scheduler",
     "Secret",
@@ -72,6 +79,7 @@ __all__ = [
     "TaskFailed",
     "TaskID",
     "TaskStatus",
+    "TransferType",
     "TryAgain",
     "Unknown",
     "UnknownTask",

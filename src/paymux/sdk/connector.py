@@ -13,6 +13,7 @@ import inspect
 import re
 from abc import ABC
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from datetime import timedelta
 from typing import Any, ClassVar, Generic, TypeVar, cast, get_args
 
 from paymux.domain.account import Account
@@ -23,6 +24,7 @@ from paymux.domain.payment import Payment
 from paymux.sdk.config import ConnectorConfig
 from paymux.sdk.contexts import ConnectorContext
 from paymux.sdk.errors import NotImplementedByConnector
+from paymux.sdk.orders import Accepted, BankAccountToCreate, NotThere, Order, Reversal
 from paymux.sdk.tasks import resolve_task
 
 C = TypeVar("C", bound=ConnectorConfig)
@@ -41,6 +43,10 @@ class Connector(ABC, Generic[C]):
     name: ClassVar[str]
     # How many tasks of one installation run at a time, over all workers; the rest are PENDING.
     max_tasks: ClassVar[int] = 50
+    # Only when an order was sent so long ago does ``NotThere`` mean that the provider never took it.
+    look_up_lag: ClassVar[timedelta] = timedelta(hours=1)
+    # Characters of the longest idempotency key that the provider takes.
+    idempotency_key_max: ClassVar[int] = 64
     config_class: ClassVar[type[ConnectorConfig]] = ConnectorConfig
 
     def __init__(self, config: C) -> None:
@@ -60,6 +66,11 @@ class Connector(ABC, Generic[C]):
         most: Any = cls.max_tasks
         if not isinstance(most, int) or not 1 <= most <= TASKS_MAX:
             raise TypeError(f"{cls.__name__}.max_tasks must be between 1 and {TASKS_MAX}, got {most!r}.")
+        sends = {Connector.initiate_payment, Connector.reverse_payment} != {
+            cls.initiate_payment, cls.reverse_payment
+        }  # fmt: skip
+        if sends and cls.look_up is Connector.look_up:
+            raise TypeError(f"{cls.__name__} moves money, so it needs look_up: what became of an order?")
 
     @classmethod
     def provider(cls) -> str:
@@ -113,15 +124,29 @@ class Connector(ABC, Generic[C]):
         """
         return cast("Callable[..., Awaitable[None] | None]", resolve_task(self, descriptor))
 
-    async def initiate_payment(self, ctx: ConnectorContext, transfer: Any) -> None:  # noqa: ARG002 - the shape to override
-        """Send money out."""
+    async def initiate_payment(self, ctx: ConnectorContext, order: Order) -> Payment | Accepted:  # noqa: ARG002 - the shape to override
+        """Send money out, under the order's idempotency key; what it raises says what became of it.
+
+        Raises:
+            Refused: the provider said no, for good.
+            TryAgain, SlowDown: it was surely not accepted; it is sent again with the same key.
+            Exception: whatever else means that nobody knows; it is looked up, and never sent again blind.
+        """
         raise NotImplementedByConnector
 
-    async def reverse_payment(self, ctx: ConnectorContext, reversal: Any) -> None:  # noqa: ARG002 - the shape to override
-        """Take sent money back."""
+    async def reverse_payment(self, ctx: ConnectorContext, reversal: Reversal) -> Payment | Accepted:  # noqa: ARG002 - the shape to override
+        """Take sent money back; raises as ``initiate_payment``."""
         raise NotImplementedByConnector
 
-    async def create_external_bank_account(self, ctx: ConnectorContext, bank_account: Any) -> None:  # noqa: ARG002 - the shape to override
+    async def look_up(self, ctx: ConnectorContext, order: Order | Reversal) -> Payment | Accepted | NotThere:  # noqa: ARG002 - the shape to override
+        """Say what became of an order, by its idempotency key or reference; it changes nothing."""
+        raise NotImplementedByConnector
+
+    async def create_external_bank_account(
+        self,
+        ctx: ConnectorContext,  # noqa: ARG002 - the shape to override
+        bank_account: BankAccountToCreate,  # noqa: ARG002
+    ) -> Account:
         """Make a bank account known to the provider."""
         raise NotImplementedByConnector
 

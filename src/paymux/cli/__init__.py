@@ -11,6 +11,7 @@ from paymux.cli.connectors import connectors
 from paymux.cli.health import health
 from paymux.cli.migrate import migrate
 from paymux.cli.reseal import reseal
+from paymux.cli.sandbox import sandbox
 from paymux.cli.serve import serve
 from paymux.cli.set_aside import set_aside
 from paymux.cli.tasks import tasks
@@ -34,6 +35,7 @@ app.command()(worker)
 app.command()(migrate)
 app.command()(reseal)
 app.command()(health)
+app.command()(sandbox)
 app.add_typer(connectors, name="connectors")
 app.add_typer(tasks, name="tasks")
 app.add_typer(set_aside, name="set-aside")

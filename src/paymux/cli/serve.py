@@ -16,7 +16,8 @@ _TRY = """\
 Try next:
   mkdir -p /tmp/payments && curl -X POST {url}/connectors/example -H 'Content-Type: application/json' -d '{{"directory": "/tmp/payments"}}'
   echo '{{"created_at": "2019-05-15T14:00:00.000Z", "reference": "test", "amount": 100, "asset": "EUR/2", "type": "TRANSFER", "status": "SUCCEEDED", "scheme": "visa"}}' > /tmp/payments/test.json
-  curl {url}/payments"""  # noqa: E501 - commands to be copied whole
+  curl {url}/payments
+Or connect a provider that misbehaves on request: paymux sandbox"""  # noqa: E501 - commands to be copied whole
 
 
 def serve(

@@ -30,17 +30,13 @@ T = TypeVar("T")
 class Sandbox:
     """A running provider: ``with Sandbox(seed=7) as sandbox: … sandbox.url …``.
 
-    Its methods may be called from any thread.
-
-    Raises:
-        OSError: The port is taken.
+    It takes a free port unless it is given a ``listener``. Its methods may be called from any thread.
     """
 
     def __init__(
         self,
         *,
-        host: str = "127.0.0.1",
-        port: int = 0,
+        listener: socket.socket | None = None,
         seed: int = 0,
         payments: int = 100,
         probability: Mapping[Misbehaviour, float] | None = None,
@@ -50,8 +46,9 @@ class Sandbox:
         self._provider = Provider(seed, payments, dict(probability or {}))
         wire = Wire(application(self._provider), lambda: self._provider.menu, api_key, slowness)  # type: ignore[arg-type]  # Litestar's scope is this one, spelled out
         self._server = _Server(wire)
-        self._listener = socket.create_server((host, port), backlog=_BACKLOG)
-        self.url = f"http://{host}:{self._listener.getsockname()[1]}"
+        self._listener = listener or socket.create_server(("127.0.0.1", 0), backlog=_BACKLOG)
+        host, port, *_ = self._listener.getsockname()
+        self.url = f"http://{host}:{port}"
         self._thread = Thread(target=self._run, name="sandbox", daemon=True)
         self._loop: asyncio.AbstractEventLoop
         self._began = Event()

@@ -67,9 +67,8 @@ class Follower:
 
     def catches_up(self) -> None:
         """Wait until all trouble is over, and store and books are the same."""
-        eventually(lambda: not self.sandbox.books()["ordered"], lambda: "it is not asked")
         eventually(
-            lambda: self.stored() == self.booked(),
+            lambda: self._over() and self.stored() == self.booked(),
             lambda: (self.difference(), self.service.tasks(self.connector, "dummypay")),
         )
         # What comes now, as a row that was read late, or twice, must not change that.
@@ -89,7 +88,7 @@ class Follower:
             return int(row["count"])
 
         before = done()
-        eventually(lambda: done() > before + times, lambda: "the payments are not looked at")
+        eventually(lambda: self._over() and done() > before + times, lambda: "the payments are not looked at")
 
     def reports(self) -> int:
         """How many reports about payments came in."""
@@ -108,6 +107,13 @@ class Follower:
         """The errors of tasks that fail."""
         tasks = self.service.tasks(self.connector, "dummypay")
         return {task["error"] for task in tasks if task["error"]}
+
+    def _over(self) -> bool:
+        path = f"/connectors/dummypay/{self.connector}"
+        if self.service.get(f"{path}/health")["data"]["status"] == "needs_login":
+            assert self.service.http.post(f"{path}/resume").status_code == 204  # as an operator would
+            return False
+        return not self.sandbox.books()["ordered"]
 
     def _name(self) -> str:
         return next(
@@ -128,13 +134,13 @@ def follower(service: Service, sandbox: Sandbox, request: pytest.FixtureRequest)
 
 @pytest.mark.parametrize(
     ("follower", "wrong"),
-    # The first page comes in well, the second does not, and nor does what follows at once.
-    [((None, wrong, wrong), wrong) for wrong in Misbehaviour],
+    # The first page comes in well, the second does not.
+    [((None, wrong), wrong) for wrong in Misbehaviour],
     ids=list(Misbehaviour),
     indirect=["follower"],
 )
 def test_the_store_comes_to_hold_what_the_books_hold(follower: Follower, wrong: Misbehaviour) -> None:
-    """From the first look at a history of two pages to the changes of a minute later."""
+    """From the first look at a history of two pages to what happens later."""
     follower.catches_up()
     follower.sandbox.misbehave(wrong, on=PAYMENTS)
     follower.sandbox.more(110)

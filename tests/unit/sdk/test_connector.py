@@ -68,3 +68,15 @@ def test_a_limit_that_is_none_is_refused_at_import(most: Any) -> None:
     """Between 1 and 1000 at a time."""
     with pytest.raises(TypeError, match="between 1 and 1000"):
         type("Bad", (Connector,), {"name": "bad", "max_tasks": most})
+
+
+def test_whoever_moves_money_can_look_it_up() -> None:
+    """Refused where it is written: without a look-up, an order whose answer was lost stays so for ever."""
+
+    async def send(*_: object) -> None:
+        raise NotImplementedError
+
+    for method in ("initiate_payment", "reverse_payment"):
+        with pytest.raises(TypeError, match="needs look_up"):
+            type("Acme", (Connector,), {"name": "acme", method: send})
+        type("Acme", (Connector,), {"name": "acme", method: send, "look_up": send})

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from functools import cache
 from types import TracebackType
 from typing import Any, Self
+from urllib.parse import quote
 
 import httpx
 import msgspec
@@ -68,6 +69,10 @@ class Client:
         found = await self._list("/v1/payments", {"idempotency_key": key})
         return found.data[0] if found.data else None
 
+    async def payment(self, reference: str) -> bytes:
+        """One payment, as it is now. Raises Refused when there is none."""
+        return await self._get(payment_path(reference), {})
+
     async def send(self, path: str, body: object, key: str) -> bytes:
         """Ask for something to be done, once for each key.
 
@@ -91,17 +96,21 @@ class Client:
         return answer.content
 
     async def _list(self, path: str, given: dict[str, Any]) -> Page:
-        answer = await self._ask("GET", path, params={k: v for k, v in given.items() if v is not None})
+        content = await self._get(path, {name: value for name, value in given.items() if value is not None})
+        try:
+            return msgspec.json.decode(content, type=Page)
+        except ValueError as error:
+            raise TryAgain(f"{path} is not answered with a page: {error}") from None
+
+    async def _get(self, path: str, given: dict[str, Any]) -> bytes:
+        answer = await self._ask("GET", path, params=given)
         if answer.status_code == _GONE:
             raise CursorExpired
         if answer.status_code >= _SERVER_ERROR or answer.status_code in _UNCLEAR:
             raise TryAgain(_complaint(answer))
         if answer.status_code >= _BAD:
             raise Refused(_complaint(answer))
-        try:
-            return msgspec.json.decode(answer.content, type=Page)
-        except ValueError as error:
-            raise TryAgain(f"{path} is not answered with a page: {error}") from None
+        return answer.content
 
     async def _ask(self, method: str, path: str, **more: Any) -> httpx.Response:
         answer = await self._http.request(method, path, **more)
@@ -111,6 +120,11 @@ class Client:
             wait = answer.headers.get("retry-after", "")
             raise SlowDown(timedelta(seconds=int(wait)) if wait.isdecimal() else WAIT)
         return answer
+
+
+def payment_path(reference: str) -> str:
+    """Where a payment is."""
+    return f"/v1/payments/{quote(reference, safe='')}"
 
 
 class _Complaint(msgspec.Struct):

@@ -5,21 +5,34 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from paymux.connectors.dummypay.client import Client, CursorExpired, Page
+from paymux.connectors.dummypay.client import Client, CursorExpired, Page, payment_path
 from paymux.connectors.dummypay.config import Config
-from paymux.connectors.dummypay.mapping import ASSETS, accepted, account, balance, newest, payment
+from paymux.connectors.dummypay.mapping import (
+    ASSETS,
+    READERS,
+    accepted,
+    account,
+    balance,
+    named,
+    newest,
+    payment,
+)
 from paymux.sdk import (
     Accepted,
     Account,
+    Balance,
     BankAccountToCreate,
     Connector,
     ConnectorContext,
     NotThere,
     Order,
     Payment,
+    Refused,
     Restart,
     Reversal,
     Schedule,
+    SetAside,
+    SkipRecord,
     TaskContext,
     TransferType,
     mapped,
@@ -96,6 +109,22 @@ class DummyPay(Connector[Config]):
 
         await self._walk(ctx, "/v1/payments", ingest)
 
+    async def replay(
+        self,
+        ctx: ConnectorContext,  # noqa: ARG002
+        record: SetAside,
+        task: object,  # noqa: ARG002
+    ) -> list[Account | Balance | Payment]:
+        """Read a payment as the provider has it now; whatever else it is, as it came."""
+        raw = record.raw.encode() if isinstance(record.raw, str) else record.raw or b""
+        try:
+            if record.kind == "payment":
+                async with Client(self.config) as client:
+                    raw = await client.payment(named(raw))
+            return [READERS[record.kind](raw)]
+        except (Refused, LookupError, ValueError) as error:
+            raise SkipRecord(str(error)) from None
+
     async def initiate_payment(self, ctx: ConnectorContext, order: Order) -> Payment | Accepted:  # noqa: ARG002
         """Pay out, or transfer."""
         body = {
@@ -118,7 +147,7 @@ class DummyPay(Connector[Config]):
             "description": reversal.description,
             "metadata": reversal.metadata,
         }
-        path = f"/v1/payments/{reversal.payment}/reversals"
+        path = f"{payment_path(reversal.payment)}/reversals"
         return accepted(await self._send(path, body, reversal.idempotency_key))
 
     async def create_external_bank_account(

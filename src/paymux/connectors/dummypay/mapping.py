@@ -1,6 +1,6 @@
 """From what the provider says to records, one at a time."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import TypeAlias, TypeVar
 
@@ -130,6 +130,19 @@ def payment(raw: Row) -> Payment:
     )
 
 
+# By the kind of record, as it is set aside.
+READERS: Mapping[str, Callable[[Row], Account | Balance | Payment]] = {
+    "account": account,
+    "balance": balance,
+    "payment": payment,
+}
+
+
+def named(raw: Row) -> str:
+    """The id of what is wrong in whatever other way. Raises ValueError."""
+    return msgspec.json.decode(raw, type=Named).id
+
+
 def accepted(raw: Row) -> Payment | Accepted:
     """Read the answer to an order: it was accepted, even if what it has become makes no sense to us yet.
 
@@ -140,7 +153,7 @@ def accepted(raw: Row) -> Payment | Accepted:
         return payment(raw)
     except (SkipRecord, ValueError):
         try:
-            return Accepted(handle=msgspec.json.decode(raw, type=Named).id)
+            return Accepted(handle=named(raw))
         except ValueError as error:
             raise Unknown(f"The answer is unreadable: {error}") from None
 

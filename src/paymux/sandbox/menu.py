@@ -20,6 +20,8 @@ class Misbehaviour(StrEnum):
     FAIL_AFTER = "fail-after"  # the answer is a 500
     HANG_AFTER = "hang-after"  # no answer ever comes
     GARBLE_AFTER = "garble-after"  # the answer is somebody's HTML
+    # The connection is cut, and the call is carried out some time later.
+    LATE = "late"
     # The call is not carried out:
     DROP_BEFORE = "drop-before"
     FAIL_BEFORE = "fail-before"

@@ -18,8 +18,9 @@ from paymux.sandbox.menu import Misbehaviour, Wish
 from paymux.sandbox.wire import CUT, Wire
 
 API_KEY = "sandbox"
-# Seconds that a slow answer takes.
+# Seconds that a slow answer takes, and after which a late call is carried out.
 SLOWNESS = 0.3
+LATENESS = 5.0
 
 _CLOSING = 1
 _BACKLOG = 2048
@@ -42,10 +43,12 @@ class Sandbox:
         probability: Mapping[Misbehaviour, float] | None = None,
         api_key: str = API_KEY,
         slowness: float = SLOWNESS,
+        lateness: float = LATENESS,
     ) -> None:
         self._provider = Provider(seed, payments, dict(probability or {}))
-        wire = Wire(application(self._provider), lambda: self._provider.menu, api_key, slowness)  # type: ignore[arg-type]  # Litestar's scope is this one, spelled out
-        self._server = _Server(wire)
+        app: Any = application(self._provider)  # its scope is the wire's, spelled out
+        self._wire = Wire(app, lambda: self._provider.menu, api_key, slowness, lateness)
+        self._server = _Server(self._wire)
         self._listener = listener or socket.create_server(("127.0.0.1", 0), backlog=_BACKLOG)
         host, port, *_ = self._listener.getsockname()
         self.url = f"http://{host}:{port}"
@@ -90,7 +93,8 @@ class Sandbox:
         return self._ask(lambda: self._provider.books.open_account(name=name, currency=currency).id)
 
     def hurry(self) -> None:
-        """Let what is pending come to its end now."""
+        """Let what is late be carried out, and what is pending come to its end, now."""
+        asyncio.run_coroutine_threadsafe(self._wire.hurry(), self._loop).result()
         self._ask(lambda: self._provider.books.settle(hurry=True))
 
     def forget_cursors(self) -> None:

@@ -1,6 +1,7 @@
 """The wire in front of the provider: who may come in, and every way in which an answer can get lost."""
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, MutableMapping
 from collections.abc import Set as AbstractSet
 from typing import Any
@@ -36,11 +37,15 @@ _PAGE = b"<html><body><h1>Something is not quite right</h1></body></html>"
 class Wire:
     """Stands between server and application. Paths that begin with ``/_`` are the provider's own."""
 
-    def __init__(self, app: App, menu: Callable[[], Menu], api_key: str, slowness: float) -> None:
+    def __init__(
+        self, app: App, menu: Callable[[], Menu], api_key: str, slowness: float, lateness: float
+    ) -> None:
         self._app = app
         self._menu = menu
         self._api_key = f"Bearer {api_key}"
         self._slowness = slowness
+        self._lateness = lateness
+        self._late: dict[asyncio.Task[None], asyncio.Event] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one call, or not."""
@@ -61,10 +66,20 @@ class Wire:
             return
         if Misbehaviour.SLOW in chosen:
             await asyncio.sleep(self._slowness)
+        if Misbehaviour.LATE in chosen:
+            await self._later(scope, receive)
+            return
         if chosen & _LOST:
             await self._lost(chosen, scope, receive, send)
             return
         await self._app(scope, receive, send)
+
+    async def hurry(self) -> None:
+        """Carry out now what was to be carried out later."""
+        late = list(self._late)
+        for now in self._late.values():
+            now.set()
+        await asyncio.gather(*late)
 
     async def _refused(
         self, chosen: AbstractSet[Misbehaviour], scope: Scope, receive: Receive, send: Send
@@ -83,6 +98,31 @@ class Wire:
         else:
             return False
         return True
+
+    async def _later(self, scope: Scope, receive: Receive) -> None:
+        body, more = b"", True
+        while more:
+            message = await receive()
+            body, more = body + message.get("body", b""), message.get("more_body", False)
+        now = asyncio.Event()
+        late = asyncio.create_task(self._carry_out(scope, body, now))
+        self._late[late] = now
+        late.add_done_callback(self._late.pop)
+        await _cut(scope, receive)
+
+    async def _carry_out(self, scope: Scope, body: bytes, now: asyncio.Event) -> None:
+        menu = self._menu()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(now.wait(), self._lateness)
+
+        async def receive() -> Message:
+            return {"type": "http.request", "body": body, "more_body": False}
+
+        async def send(_: Message) -> None:
+            """Nobody listens any more."""
+
+        if menu is self._menu():  # not reset meanwhile
+            await self._app(scope, receive, send)
 
     async def _lost(
         self, chosen: AbstractSet[Misbehaviour], scope: Scope, receive: Receive, send: Send

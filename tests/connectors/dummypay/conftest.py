@@ -10,7 +10,7 @@ from paymux.sandbox.server import Sandbox
 @pytest.fixture(scope="module")
 def provider_at_work() -> Iterator[Sandbox]:
     """One on a socket of its own; more than a page of payments have happened."""
-    with Sandbox(seed=7, payments=130) as running:
+    with Sandbox(seed=7, payments=130, lateness=3600) as running:
         yield running
 
 

@@ -48,6 +48,7 @@ OUTCOMES: dict[Misbehaviour | None, tuple[str, bool]] = {
     Misbehaviour.FAIL_AFTER: ("unknown", True),
     Misbehaviour.HANG_AFTER: ("unknown", True),
     Misbehaviour.GARBLE_AFTER: ("unknown", True),
+    Misbehaviour.LATE: ("unknown", False),  # not yet
     Misbehaviour.DROP_BEFORE: ("unknown", False),
     Misbehaviour.FAIL_BEFORE: ("unknown", False),
     Misbehaviour.HANG_BEFORE: ("unknown", False),
@@ -239,6 +240,26 @@ async def test_a_bank_account_is_made_known_once(
     assert len(sandbox.books()["accounts"]) == before + 1
 
 
+async def test_many_orders_under_much_trouble_are_each_paid_once(
+    sandbox: Sandbox, dummypay: DummyPay
+) -> None:
+    """Each is sent under its key until there is an answer, whatever it takes."""
+    slow = {"slow", "late", "hang-after", "hang-before"}
+    wire = [one for one, (ends, _) in OUTCOMES.items() if one and ends in ("unknown", "again")]
+    sandbox.misbehave(probability={one: 0.08 for one in wire if one not in slow})
+    tries = 0
+    for number in range(40):
+        ended = ""
+        while ended not in ("SUCCEEDED", "accepted"):
+            ended = await outcome(dummypay.initiate_payment(CTX, order(f"{number}")))
+            tries += 1
+            assert ended != "refused"
+
+    assert tries > 40
+    told = sandbox.books()["orders"]
+    assert [told[f"{number}"]["paid"] for number in range(40)] == [1] * 40
+
+
 async def test_what_is_pending_is_followed_to_its_end(sandbox: Sandbox, dummypay: DummyPay) -> None:
     """Looked up again later it has settled, or failed and given the money back."""
     for wrong, end in ("pending", PaymentStatus.SUCCEEDED), ("fail-later", PaymentStatus.FAILED):
@@ -253,6 +274,20 @@ async def test_what_is_pending_is_followed_to_its_end(sandbox: Sandbox, dummypay
         assert isinstance(found, Payment)
         assert (found.reference, found.status) == (made.reference, end)
     assert (paid(sandbox, "pending"), paid(sandbox, "fail-later")) == (1, 0)
+
+
+async def test_what_is_carried_out_late_is_paid_once(sandbox: Sandbox, dummypay: DummyPay) -> None:
+    """A look-up finds nothing at first, so that alone is never a no; the key makes it safe to repeat."""
+    sandbox.misbehave("late", "late")
+    assert await outcome(dummypay.initiate_payment(CTX, order())) == "unknown"
+    assert await outcome(dummypay.initiate_payment(CTX, order("other"))) == "unknown"
+    assert await dummypay.look_up(CTX, order()) == NotThere()
+    await dummypay.initiate_payment(CTX, order("other"))
+
+    sandbox.hurry()
+
+    assert isinstance(await dummypay.look_up(CTX, order()), Payment)
+    assert (paid(sandbox), paid(sandbox, "other")) == (1, 1)
 
 
 @pytest.mark.parametrize(

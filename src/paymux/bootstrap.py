@@ -173,6 +173,7 @@ async def service(
             background = _begin(over, worker=made.worker.run, relay=made.relay.run, tending=made.tending.run)
         yield made
     finally:
+        log.info("Stopping scheduler...", running=made.worker.running)
         over.set()
         await made.worker.stop(timedelta(seconds=settings.grace))
         made.relay.stop()
@@ -182,6 +183,7 @@ async def service(
         await made.bookkeeping.close()
         await made.database.close()
         await asyncio.to_thread(made.instruments.traces.close)
+        log.info("Stopped")
 
 
 async def _wired(

@@ -138,7 +138,8 @@ def test_a_restart_goes_on_where_it_left_off(service: Service, directory: Path) 
     eventually(lambda: len(service.payments(connector)) == 21, lambda: service.tasks(connector))
     eventually(lambda: len(service.events(connector)) >= 21, lambda: service.events(connector))
     messages = [line["msg"] for line in service.lines(begun)]
-    assert "Restoring state for all connectors" in messages
+    said = [m for m in messages if m.startswith(("Stop", "Restoring state for all"))]
+    assert said == ["Stopping scheduler...", "Stopped", "Restoring state for all connectors"]
     assert {
         line["name"] for line in service.lines(begun) if line["msg"] == "Restoring state for connector"
     } == {"restarted"}

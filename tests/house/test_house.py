@@ -42,7 +42,12 @@ def _name(path: Path) -> str:
 def _files() -> list[Path]:
     """Every file that is ours: not what tools and services leave beside them."""
     inside = [path for folder in FOLDERS for path in (ROOT / folder).rglob("*")]
-    return [path for path in (*ROOT.iterdir(), *inside) if path.is_file() and "__pycache__" not in path.parts]
+    # Of a linked work tree, .git is a file that says where the repository is.
+    return [
+        path
+        for path in (*ROOT.iterdir(), *inside)
+        if path.is_file() and not {"__pycache__", ".git"} & set(path.parts)
+    ]
 
 
 @pytest.mark.parametrize("module", MODULES, ids=_name)

@@ -11,7 +11,7 @@ from litestar import Request, Response
 from litestar.exceptions import HTTPException, MethodNotAllowedException, NotFoundException
 from litestar.exceptions.http_exceptions import RequestEntityTooLarge
 
-from paymux.domain.errors import DomainError, InvalidId
+from paymux.domain.errors import SHOWN_CHARS_MAX, DomainError, InvalidId
 from paymux.runtime.installations import InstallationGone
 from paymux.runtime.registry import UnknownConnector
 from paymux.sdk import BadConfig, ConnectorError, TaskFailed
@@ -36,6 +36,16 @@ _BAD_REQUEST, _NOT_FOUND, _CONFLICT, _INTERNAL, _UNAVAILABLE = 400, 404, 409, 50
 
 class InvalidBody(ValueError):
     """The body must be a JSON object."""
+
+
+class InvalidField(ValueError):
+    """A field of the body is wrong."""
+
+    def __init__(self, field: str, why: str) -> None:
+        # Names come from strangers.
+        field = f"{field[:SHOWN_CHARS_MAX]}…" if len(field) > SHOWN_CHARS_MAX else field
+        self.fields = {field: why}
+        super().__init__(f"{field}: {why}")
 
 
 class InvalidQuery(ValueError):
@@ -63,6 +73,7 @@ _CLIENT: list[tuple[type[Exception], int, str]] = [
     (UnknownConnector, _NOT_FOUND, NOT_FOUND),
     (NoSuchThing, _NOT_FOUND, NOT_FOUND),
     (InvalidQuery, _BAD_REQUEST, VALIDATION),
+    (InvalidField, _BAD_REQUEST, VALIDATION),
     (BadConfig, _BAD_REQUEST, VALIDATION),
     (DomainError, _BAD_REQUEST, VALIDATION),
     (ConnectorFailed, _BAD_REQUEST, VALIDATION),

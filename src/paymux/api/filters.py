@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from paymux.api.errors import InvalidQuery
+from paymux.api.strict_json import NotStrict, strict_json
 from paymux.domain.errors import DomainError, shown
 from paymux.domain.filter import By, Compare, Condition, Every, Kind, Not, Operator, Some
 from paymux.domain.ids import ConnectorID, parse_account_id, parse_payment_id
@@ -50,9 +51,9 @@ def decoded(text: str) -> Any:
         raise InvalidQuery(f"query: longer than {FILTER_MAX} characters; ask in several lists")
     why = ""
     try:
-        found = json.loads(text, object_pairs_hook=_object, parse_constant=_constant)
-    except (ValueError, RecursionError) as error:
-        found, why = None, f" ({error})" if isinstance(error, _Twice) else ""
+        found = strict_json(text)
+    except NotStrict as error:
+        found, why = None, f". {error}"
     if not isinstance(found, dict) or not found:
         raise InvalidQuery(f'query: must be JSON such as {{"$match": {{"status": "SUCCEEDED"}}}}{why}')
     return found
@@ -103,21 +104,6 @@ def sortable(columns: Columns) -> list[str]:
     return [
         name for name, column in columns.items() if not column.hidden and column.kind is not Kind.METADATA
     ]
-
-
-class _Twice(ValueError):
-    """One name is there twice in an object."""
-
-
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise _Twice(_Twice.__doc__)
-    return found
-
-
-def _constant(name: str) -> Any:
-    raise ValueError(name)
 
 
 class _Reader:

@@ -1,6 +1,7 @@
 """What handlers share: the parts of the service they call, and how a body is read."""
 
-from typing import Any, TypeAlias
+from collections.abc import Callable
+from typing import Any, TypeAlias, TypeVar
 
 import msgspec
 from litestar import Request
@@ -8,8 +9,10 @@ from litestar.di import NamedDependency
 from litestar.exceptions import InternalServerException
 from litestar.params import FromPath
 
-from paymux.api.errors import InvalidBody
+from paymux.api.errors import InvalidBody, InvalidField
 from paymux.api.paging import Cursors
+from paymux.api.strict_json import NotStrict, strict_json
+from paymux.domain.errors import DomainError
 from paymux.observe.instruments import Instruments
 from paymux.runtime.engine import Engine
 from paymux.runtime.registry import Registry
@@ -19,6 +22,9 @@ from paymux.services.installing import Installing
 from paymux.services.operating import Operating
 from paymux.services.replaying import Replaying
 from paymux.storage.database import Database
+
+T = TypeVar("T")
+S = TypeVar("S")
 
 
 class Parts(msgspec.Struct, frozen=True):
@@ -43,6 +49,39 @@ Injected: TypeAlias = NamedDependency[Parts]
 PathText: TypeAlias = FromPath[str]
 
 
+async def decoded(request: "Request[Any, Any, Any]", shape: type[T]) -> T:
+    """The body as ``shape``: a Struct, or a dict of text by text.
+
+    Fields are held to their types exactly: a float is no integer, text is no number. Names that a Struct
+    does not have are refused where it says ``forbid_unknown_fields``, as those of bodies do: what is sent
+    under a misspelt name must not get lost.
+
+    Raises:
+        InvalidBody: there is none, or it is no JSON object.
+        InvalidField: a field is missing, unknown, or not of its type; it is named.
+        RequestEntityTooLarge: the body is larger than this service takes.
+    """
+    found = await json_object(request)
+    if found is None:
+        raise InvalidBody(f"{InvalidBody.__doc__} There is none.")
+    try:
+        return msgspec.convert(found, shape)
+    except msgspec.ValidationError as error:
+        raise _named(str(error), shape) from None
+
+
+def read(field: str, how: Callable[[S], T], value: S) -> T:
+    """A field's value as the domain has it.
+
+    Raises:
+        InvalidField: it breaks a rule of the domain; the field is named.
+    """
+    try:
+        return how(value)
+    except DomainError as error:
+        raise InvalidField(field, str(error)) from None
+
+
 async def json_object(request: "Request[Any, Any, Any]") -> dict[str, Any] | None:
     """The body as an object, whatever its Content-Type says; None for no body.
 
@@ -57,6 +96,23 @@ async def json_object(request: "Request[Any, Any, Any]") -> dict[str, Any] | Non
     if not body.strip():
         return None
     try:
-        return msgspec.json.decode(body, type=dict[str, Any])
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+        found = strict_json(body)
+    except NotStrict as error:
         raise InvalidBody(f"{InvalidBody.__doc__} {error}") from None
+    if not isinstance(found, dict):
+        raise InvalidBody(InvalidBody.__doc__)
+    return found
+
+
+def _named(message: str, shape: Any) -> InvalidField:
+    """What msgspec says about a value, as a field and what is wrong with it."""
+    what, _, place = message.partition(" - at `$")
+    path = place.rstrip("`").lstrip(".")
+    match what.split("`"):
+        case ["Object missing required field ", field, ""]:
+            return InvalidField(f"{path}.{field}".lstrip("."), "is missing")
+        case ["Object contains unknown field ", *rest]:
+            known = ", ".join(field.encode_name for field in msgspec.structs.fields(shape))
+            why = "is not known here" if path else f"is not known here; there are {known}"
+            return InvalidField(f"{path}.{'`'.join(rest[:-1])}".lstrip("."), why)
+    return InvalidField(path or "body", f"{what[:1].lower()}{what[1:]}")

@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 
-.PHONY: help run setup setup-dev test test-fast test-crash check bench lock clean
+.PHONY: help run setup setup-dev test test-fast test-crash check bench schemas lock clean
 
 help:  ## Show what there is to do
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort
@@ -50,6 +50,9 @@ check: setup-dev  ## Lint, types and the import contract
 
 bench: setup-dev  ## Measure against the bare database in the same run
 	@$(BIN)/python -m benchmarks
+
+schemas: setup-dev  ## Write the schemas of events to docs/reference/events
+	@$(BIN)/python -m paymux.events.schemas docs/reference/events
 
 lock:  ## Compile the requirements files from pyproject.toml (needs uv)
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --upgrade -q -o requirements.txt pyproject.toml

@@ -14,6 +14,7 @@ from paymux.api.v1 import (
     balances,
     configs,
     connectors,
+    events,
     health,
     metrics,
     operators,
@@ -44,6 +45,7 @@ def application(parts: Parts) -> App:
             *payments.HANDLERS,
             *accounts.HANDLERS,
             *balances.HANDLERS,
+            *events.HANDLERS,
         ],
     )
 

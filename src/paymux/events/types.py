@@ -1,18 +1,18 @@
 """Events: what happened, in the words that downstream systems know.
 
 Each has an idempotency key that follows from what changed, so that one told twice is known to be the
-same. Payloads keep the spelling of the tutorial's service (``connectorId``).
+same.
 """
 
-from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, Generic, Self, TypeVar
 from uuid import UUID, uuid5
 
 import msgspec
 
 from paymux.domain.ids import ConnectorID, account_id, payment_id
-from paymux.domain.times import parse_rfc3339, rfc3339
+from paymux.events import payloads
+from paymux.events.payloads import Payload, SavedPayment, Time
 
 TOPIC = "payments"
 APP = "payments"
@@ -21,73 +21,100 @@ VERSION = "v1"
 # Keys are made in a space of their own, so they meet no other uuid.
 _SPACE = UUID("6f1c5d0e-5b64-4a3e-9d0c-70616d757831")
 
+P_co = TypeVar("P_co", covariant=True)
+
 
 class EventType(StrEnum):
-    """What can happen."""
+    """What can happen, and what is said about it then."""
 
-    SAVED_PAYMENT = "SAVED_PAYMENT"  # a payment is new, or its latest report says something new
-    SAVED_ACCOUNT = "SAVED_ACCOUNT"  # an account was described, or described differently
-    SAVED_BALANCE = "SAVED_BALANCE"  # an account holds a different amount
-    CONNECTOR_INSTALLED = "CONNECTOR_INSTALLED"
-    CONNECTOR_UNINSTALLED = "CONNECTOR_UNINSTALLED"
-    CONNECTOR_RESET = "CONNECTOR_RESET"  # all that was told of it before is void
-    TASK_FAILED = "TASK_FAILED"  # told once, when it starts to fail
-    TASK_RECOVERED = "TASK_RECOVERED"  # told once, when it is well again
+    SAVED_PAYMENT = "SAVED_PAYMENT", payloads.SavedPayment
+    SAVED_ACCOUNT = "SAVED_ACCOUNT", payloads.SavedAccount
+    SAVED_BALANCE = "SAVED_BALANCE", payloads.SavedBalance
+    SAVED_BANK_ACCOUNT = "SAVED_BANK_ACCOUNT", payloads.SavedBankAccount
+    SAVED_TRANSFER_INITIATION = "SAVED_TRANSFER_INITIATION", payloads.SavedTransferInitiation
+    DELETED_TRANSFER_INITIATION = "DELETED_TRANSFER_INITIATION", payloads.DeletedTransferInitiation
+    SAVED_POOL = "SAVED_POOL", payloads.SavedPool
+    DELETED_POOL = "DELETED_POOL", payloads.DeletedPool
+    CONNECTOR_INSTALLED = "CONNECTOR_INSTALLED", payloads.ConnectorInstalled
+    CONNECTOR_UNINSTALLED = "CONNECTOR_UNINSTALLED", payloads.ConnectorUninstalled
+    CONNECTOR_RESET = "CONNECTOR_RESET", payloads.ConnectorReset
+    TASK_FAILED = "TASK_FAILED", payloads.TaskFailed
+    TASK_RECOVERED = "TASK_RECOVERED", payloads.TaskRecovered
+
+    payload: type[Payload]
+
+    def __new__(cls, value: str, payload: type[Payload] = Payload) -> Self:
+        """Keep the payload's struct beside the name."""
+        member = str.__new__(cls, value)
+        member._value_ = value
+        member.payload = payload
+        return member
 
 
-class Event(msgspec.Struct, frozen=True, rename="camel"):
+class Event(msgspec.Struct, Generic[P_co], frozen=True, rename="camel"):
     """The envelope."""
 
     idempotency_key: UUID
-    date: datetime
+    date: Time
     app: str
     version: str
     type: str
-    payload: dict[str, Any]
+    payload: P_co
 
 
-def from_row(row: Any) -> Event:
+def from_row(row: Any) -> Event[Any]:
     """Build an event from its outbox row and what that points at."""
     connector = ConnectorID(row["provider"], row["installation"]) if row["installation"] else None
-    match row["type"]:
-        case EventType.SAVED_PAYMENT if row["reference"] is not None and connector:
-            payload = _payment(row, connector)
-        case EventType.SAVED_ACCOUNT | EventType.SAVED_BALANCE if row["account"] is not None and connector:
-            known = account_id(connector, row["account"])
-            payload = {("id" if row["type"] == EventType.SAVED_ACCOUNT else "accountID"): known}
-            payload |= _facts(row) | _of(connector)
-        case EventType.TASK_FAILED | EventType.TASK_RECOVERED if connector:
-            payload = {"id": row["object"], **_facts(row), **_of(connector)}
-        case _:
-            payload = _facts(row)
+    if row["type"] == EventType.SAVED_PAYMENT and row["reference"] is not None and connector:
+        payload: Any = _payment(row, connector)
+    else:
+        payload = _told(row, connector)
     name = f"{row['type']}:{row['object']}:{row['part']}"
     if row["resets"] and row["type"].startswith("SAVED"):
         # After a reset the same is told again, to those who have dropped it: another event.
         name = f"{name}:{row['resets']}"
-    key = uuid5(_SPACE, name)
-    return Event(key, row["created_at"], APP, VERSION, row["type"], payload)
+    return Event(uuid5(_SPACE, name), row["created_at"], APP, VERSION, row["type"], payload)
 
 
-def _payment(row: Any, connector: ConnectorID) -> dict[str, Any]:
-    payload = {
-        "id": payment_id(connector, row["reference"], row["first_type"]),
-        "reference": row["reference"],
-        "createdAt": row["payment_created_at"],
-        **_of(connector),
-        "type": row["payment_type"],
-        "status": row["status"],
-        "scheme": row["scheme"],
-        "asset": row["asset"],
-        "initialAmount": row["initial_amount"],
-        "amount": row["amount"],
-        "links": None,
-        "metadata": as_json(row["metadata"]),
-        "rawData": as_json(row["raw"]),
-    }
-    for end in ("source", "destination"):
-        if row[end] is not None:
-            payload[f"{end}AccountId"] = account_id(connector, row[end])
-    return payload
+def _payment(row: Any, connector: ConnectorID) -> SavedPayment:
+    source, destination = (
+        msgspec.UNSET if row[end] is None else account_id(connector, row[end])
+        for end in ("source", "destination")
+    )
+    return SavedPayment(
+        id=payment_id(connector, row["reference"], row["first_type"]),
+        reference=row["reference"],
+        created_at=row["payment_created_at"],
+        connector_id=connector.encode(),
+        provider=connector.provider,
+        type=row["payment_type"],
+        status=row["status"],
+        scheme=row["scheme"],
+        asset=row["asset"],
+        initial_amount=row["initial_amount"],
+        amount=row["amount"],
+        links=None,
+        metadata=as_json(row["metadata"]),
+        raw_data=as_json(row["raw"]),
+        source_account_id=source,
+        destination_account_id=destination,
+    )
+
+
+def _told(row: Any, connector: ConnectorID | None) -> Any:
+    """What the row says itself, and beside that what follows from it: object, time, installation."""
+    facts = msgspec.json.decode(row["facts"], type=dict[str, Any]) if row["facts"] else {}
+    said: dict[str, Any] = {"id": str(row["object"]), "createdAt": row["created_at"], **facts}
+    if connector is not None:
+        said |= {"connectorId": connector.encode(), "provider": connector.provider}
+        if row["account"] is not None:
+            key = "id" if row["type"] == EventType.SAVED_ACCOUNT else "accountID"
+            said[key] = account_id(connector, row["account"])
+    try:
+        return msgspec.convert(said, EventType(row["type"]).payload)
+    except (ValueError, msgspec.ValidationError):
+        # What it points at is gone, or a newer version wrote it. It must not stop what comes after it.
+        return facts
 
 
 def as_json(text: str | None) -> Any:
@@ -99,14 +126,3 @@ def as_json(text: str | None) -> Any:
         return msgspec.json.decode(text, type=msgspec.Raw)
     except (msgspec.DecodeError, RecursionError):
         return text
-
-
-def _facts(row: Any) -> dict[str, Any]:
-    facts = msgspec.json.decode(row["facts"], type=dict[str, Any]) if row["facts"] else {}
-    if "createdAt" in facts:
-        facts["createdAt"] = rfc3339(parse_rfc3339(facts["createdAt"]))  # the database writes +00:00
-    return facts
-
-
-def _of(connector: ConnectorID) -> dict[str, Any]:
-    return {"connectorId": connector.encode(), "provider": connector.provider}

@@ -25,11 +25,11 @@ class Told:
     """A sink that remembers, and does before each batch what the test tells it."""
 
     def __init__(self, before: Callable[[int], Awaitable[None]] | None = None) -> None:
-        self.batches: list[list[Event]] = []
+        self.batches: list[list[Event[Any]]] = []
         self.offers: list[float] = []
         self._before = before
 
-    async def publish(self, events: Sequence[Event]) -> None:
+    async def publish(self, events: Sequence[Event[Any]]) -> None:
         """Take a batch, unless ``before`` raises."""
         self.offers.append(asyncio.get_running_loop().time())
         if self._before is not None:
@@ -42,7 +42,7 @@ class Told:
         return [event.idempotency_key for batch in self.batches for event in batch]
 
     @property
-    def payloads(self) -> list[dict[str, Any]]:
+    def payloads(self) -> list[Any]:
         """Of all that it was told, in order."""
         return [event.payload for batch in self.batches for event in batch]
 
@@ -189,17 +189,17 @@ async def test_an_event_tells_of_its_own_report(inlet: Inlet) -> None:
 
     told = [event for batch in sink.batches for event in batch]
     payments = [event.payload for event in told if event.type == "SAVED_PAYMENT"]
-    assert [(one["status"], one["type"]) for one in payments] == [
+    assert [(one.status, one.type) for one in payments] == [
         ("PENDING", "PAY-IN"),
         ("FAILED", "PAYOUT"),
         ("PENDING", "PAY-IN"),
     ]
-    assert [bytes(one["rawData"]) for one in payments[:2]] == [b'{"n":1}', b'{"n":2}']
-    assert payments[2]["rawData"] == "none"
-    assert len({one["id"] for one in payments}) == 1
-    names = [event.payload["accountName"] for event in told if event.type == "SAVED_ACCOUNT"]
+    assert [bytes(one.raw_data) for one in payments[:2]] == [b'{"n":1}', b'{"n":2}']
+    assert payments[2].raw_data == "none"
+    assert len({one.id for one in payments}) == 1
+    names = [event.payload.account_name for event in told if event.type == "SAVED_ACCOUNT"]
     assert names == ["old", "new"]
-    assert [event.payload["balance"] for event in told if event.type == "SAVED_BALANCE"] == [1, 2]
+    assert [event.payload.balance for event in told if event.type == "SAVED_BALANCE"] == [1, 2]
     assert len({event.idempotency_key for event in told}) == 7
 
 

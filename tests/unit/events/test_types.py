@@ -84,9 +84,9 @@ def test_a_payment_without_accounts_names_none() -> None:
 
 
 def test_an_account() -> None:
-    """Its time is written like all others, whatever the database writes."""
+    """Its time is written like all others: the database writes +00:00."""
     known = {"reference": "a", "type": "INTERNAL", "accountName": "n", "defaultAsset": ""}
-    facts = msgspec.json.encode(known | {"createdAt": "2024-05-01T14:00:00.5+02:00"}).decode()
+    facts = msgspec.json.encode(known | {"createdAt": "2024-05-01T12:00:00.5+00:00"}).decode()
     payload = told(row("SAVED_ACCOUNT", account="a", facts=facts))["payload"]
 
     assert payload == {
@@ -95,7 +95,7 @@ def test_an_account() -> None:
         "type": "INTERNAL",
         "accountName": "n",
         "defaultAsset": "",
-        "createdAt": "2024-05-01T12:00:00.5Z",
+        "createdAt": "2024-05-01T12:00:00.500000Z",
         "connectorId": CONNECTOR.encode(),
         "provider": "EXAMPLE",
     }
@@ -116,15 +116,16 @@ def test_a_balance() -> None:
     }
 
 
-@pytest.mark.parametrize("kind", ["TASK_FAILED", "TASK_RECOVERED"])
-def test_a_task(kind: str) -> None:
+@pytest.mark.parametrize(("kind", "error"), [("TASK_FAILED", "no"), ("TASK_RECOVERED", None)])
+def test_a_task(kind: str, error: str | None) -> None:
     """By its id and what is to be done in it."""
-    payload = told(row(kind, facts='{"descriptor":{"fetch":{}},"error":"no"}'))["payload"]
+    facts = msgspec.json.encode({"descriptor": {"fetch": {}}, "error": error}).decode()
+    payload = told(row(kind, facts=facts))["payload"]
 
     assert payload == {
         "id": str(OBJECT),
         "descriptor": {"fetch": {}},
-        "error": "no",
+        "error": error,
         "connectorId": CONNECTOR.encode(),
         "provider": "EXAMPLE",
     }
@@ -134,9 +135,27 @@ def test_a_task(kind: str) -> None:
 def test_what_an_event_points_at_may_be_gone(kind: str) -> None:
     """Nothing in the outbox can stop what comes after it."""
     gone = row(kind, installation=None, provider=None, facts='{"n":1}')
+    deleted = {"id": str(OBJECT), "createdAt": "2024-05-01T12:00:00Z"}
 
-    assert told(gone)["payload"] == {"n": 1}
+    assert told(gone)["payload"] == (deleted if kind.startswith("DELETED") else {"n": 1})
     assert told(row(kind, facts=None))["idempotencyKey"]
+
+
+def test_a_pool() -> None:
+    """What a row says itself needs no code: its object, its time and its facts are the payload."""
+    own = {"installation": None, "provider": None}
+    facts = '{"name":"all","accountIDs":["a"],"createdAt":"2024-05-01T11:00:00+00:00","secret":1}'
+
+    assert told(row("SAVED_POOL", facts=facts, **own))["payload"] == {
+        "id": str(OBJECT),
+        "name": "all",
+        "createdAt": "2024-05-01T11:00:00Z",
+        "accountIDs": ["a"],
+    }
+    assert told(row("DELETED_POOL", facts=None, **own))["payload"] == {
+        "id": str(OBJECT),
+        "createdAt": "2024-05-01T12:00:00Z",
+    }
 
 
 def test_a_key_follows_from_what_happened() -> None:

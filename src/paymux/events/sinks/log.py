@@ -1,7 +1,7 @@
 """The sink that needs nothing: every event is a line in the log."""
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import msgspec
 import structlog
@@ -12,14 +12,14 @@ from paymux.events.types import TOPIC, Event
 class Sink(Protocol):
     """Takes events in order. When it raises, the batch is offered again; so it may see one twice."""
 
-    async def publish(self, events: Sequence[Event]) -> None:
+    async def publish(self, events: Sequence[Event[Any]]) -> None:
         """Take a batch, oldest first."""
 
 
 class LogSink:
     """Writes ``Publishing message`` with the event's key, type and payload."""
 
-    async def publish(self, events: Sequence[Event]) -> None:
+    async def publish(self, events: Sequence[Event[Any]]) -> None:
         """Write one line an event."""
         log = structlog.get_logger().bind(component="publisher")
         for event in events:

@@ -6,6 +6,7 @@ TryAgain, network   again, with back-off
 no such connector   again, with back-off: it may be here tomorrow, or on another worker
 AskForLogin         failed; nothing of the installation runs until its config changes
 BadConfig           failed; health shows it until a run goes well
+its worker died     again at once, but after some times in a row after a rest
 anything else       failed; a periodic task keeps its schedule
 """
 
@@ -31,6 +32,12 @@ LONGEST_DELAY = timedelta(minutes=2)
 _DOUBLINGS = 8
 # A provider that asks for more than a day means something else.
 LONGEST_WAIT = timedelta(days=1)
+# Workers that die under a task one after the other: the first ones may have died of anything. More than
+# that, and it is the task that kills them: each of its runs costs whatever else the worker was doing.
+CRASHES_MAX = 2
+FIRST_REST = timedelta(minutes=1)
+LONGEST_REST = timedelta(hours=1)
+_REST_DOUBLINGS = 6
 # An error is shown in lists and logs; a page of HTML is neither.
 ERROR_MAX = 2000
 
@@ -71,6 +78,16 @@ def backoff(attempts: int) -> timedelta:
     """Delay before the next attempt, with jitter so that many do not come back together."""
     delay: timedelta = min(FIRST_DELAY * 2 ** min(attempts, _DOUBLINGS), LONGEST_DELAY)
     return delay * random.uniform(0.8, 1.2)  # noqa: S311 - spreads, hides nothing
+
+
+def crashed(crashes: int) -> Ending | None:
+    """How a task ends that was taken over from so many dead workers in a row; None: it is run again."""
+    beyond = crashes - CRASHES_MAX
+    if beyond <= 0:
+        return None
+    rest: timedelta = min(FIRST_REST * 2 ** min(beyond - 1, _REST_DOUBLINGS), LONGEST_REST)
+    text = f"Its worker died, or stood still, {crashes} times in a row while it ran."
+    return Ending("FAILED", text, rest, fault="CRASH")
 
 
 def describe(error: BaseException) -> str:

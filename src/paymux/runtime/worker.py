@@ -24,7 +24,7 @@ from paymux.runtime.engine import Engine
 from paymux.runtime.execution import Execution, HandedBack, contained
 from paymux.runtime.injection import bound, name_of, runs_on_loop
 from paymux.runtime.installations import Installation, InstallationGone, Installations
-from paymux.runtime.outcomes import judge
+from paymux.runtime.outcomes import crashed, judge
 from paymux.runtime.patience import is_lost, patiently
 from paymux.runtime.scheduling import Planner
 from paymux.sdk.tasks import TIMEOUT, Resolved
@@ -157,6 +157,10 @@ class Worker:
         if begun.cancelled:
             seen.ended(_STOPPED.outcome)
             return await self._finish(begun, planner, _STOPPED, counts, go_on)
+        if (rest := crashed(begun.crashes)) is not None:
+            log.error("Task given a rest", error=rest.error, **{"task-id": str(begun.task)})
+            seen.ended(rest.outcome, rest.error)
+            return await self._finish(begun, planner, rest, counts, go_on)
         try:
             installation = await self._insist(
                 lambda: self._installations.at(begun.installation, begun.revision)

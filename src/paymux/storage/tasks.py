@@ -34,7 +34,8 @@ class Job(msgspec.Struct, frozen=True):
 class Begun(msgspec.Struct, frozen=True):
     """A run that this worker holds. ``revision`` is that of the installation's config.
 
-    ``delay`` is for how long the task had been due.
+    ``delay`` is for how long the task had been due; ``crashes`` counts the workers that died or hung under
+    it, one after the other, when it was taken over from the last of them.
     """
 
     task: UUID
@@ -45,13 +46,14 @@ class Begun(msgspec.Struct, frozen=True):
     state: str | None
     attempts: int
     cancelled: bool
+    crashes: int = 0
     delay: timedelta | None = None
 
 
 class Ending(msgspec.Struct, frozen=True):
     """How a run ended, for its row. ``outcome``: SUCCEEDED, FAILED, STOPPED or RETURNED.
 
-    ``fault`` says who has to mend a failure: LOGIN or CONFIG, None for nobody in particular.
+    ``fault`` says what kind of failure it was: LOGIN, CONFIG or CRASH, None for no kind in particular.
     """
 
     outcome: str

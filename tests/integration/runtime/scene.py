@@ -33,6 +33,7 @@ class Config(ConnectorConfig):
     size: int = 5
     pause: timedelta = timedelta(seconds=0.05)
     hangs: bool = False
+    kills: bool = False
 
 class Mark(msgspec.Struct):
     page: int = 0
@@ -44,6 +45,8 @@ class Tides(Connector[Config]):
 
     async def install(self, ctx):
         await ctx.schedule(self.tick(), Schedule.every(timedelta(seconds=0.5)))
+        if self.config.kills:
+            await ctx.schedule(self.drown())
         for basin in range(self.config.basins):
             await ctx.schedule(self.hang() if self.config.hangs else self.fill(basin))
 
@@ -62,6 +65,12 @@ class Tides(Connector[Config]):
             except BaseException as error:
                 self.note(f"{type(error).__name__} {basin} {page}")
                 raise
+
+    @task
+    async def drown(self, ctx: TaskContext) -> None:
+        self.note("drowns")
+        await asyncio.sleep(1)  # until its worker has said that it is ready
+        os._exit(9)
 
     @task
     def hang(self, ctx: TaskContext) -> None:

@@ -18,6 +18,9 @@ from paymux.domain.mask import Mask
 from paymux.settings import Settings
 from paymux.storage.embedded import EmbeddedPostgres
 
+_RESTS = "SELECT status = 'FAILED' FROM paymux.task WHERE name = 'drown'"
+_OTHERS_DONE = "SELECT bool_and(status = 'TERMINATED') FROM paymux.task WHERE name = 'fill'"
+
 
 async def test_workers_are_killed_again_and_again(scene: Scene) -> None:
     """By kill -9, amid pages: every record once, no event twice, every task ended, the periodic one alive."""
@@ -119,6 +122,25 @@ async def test_a_worker_that_is_told_to_leave_hands_its_runs_back(scene: Scene) 
     assert await scene.db.fetchval(returned) == 1
     second.terminate()
     assert await asyncio.wait_for(second.wait(), 10) == 0
+
+
+async def test_a_task_that_kills_its_workers_is_given_a_rest(scene: Scene) -> None:
+    """Three die under it, the fourth lives: the task is FAILED, says why and waits; others are done."""
+    await scene.install(basins=2, pages=3, kills=True)
+    for _ in range(3):
+        worker = await scene.worker()
+        assert await asyncio.wait_for(worker.wait(), 20) == 9
+    survivor = await scene.worker()
+    await scene.until(lambda: scene.db.fetchval(_RESTS), 20)
+    row = await scene.db.fetchrow("SELECT * FROM paymux.task WHERE name = 'drown'")
+
+    assert row is not None
+    assert (row["status"], row["attempts"], row["place"]) == ("FAILED", 1, False)
+    assert "3 times in a row" in row["error"]
+    assert row["next_run_at"] - row["updated_at"] > timedelta(seconds=59)
+    await scene.until(lambda: scene.db.fetchval(_OTHERS_DONE), 20)
+    assert survivor.returncode is None
+    assert len(scene.said("drowns")) == 3
 
 
 async def test_a_thread_that_hangs_keeps_no_worker_from_leaving(scene: Scene) -> None:

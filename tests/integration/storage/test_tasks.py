@@ -61,6 +61,22 @@ async def test_one_that_was_told_to_stop_is_not_run_again_when_its_worker_dies(b
     assert (await book.task("a"))["status"] == "ACTIVE"
 
 
+async def test_crashes_in_a_row_are_counted_until_the_task_gets_somewhere(book: Book) -> None:
+    """A new checkpoint, or an end of its own, starts the count anew; a rest does not."""
+    (job,) = await book.schedule("a")
+    runs = [await book.begun(1, job) for _ in range(4)]
+    assert [run.crashes for run in runs] == [0, 1, 2, 3]
+
+    (again,) = (await book.finish(runs[-1], Ending("FAILED", "It kills.", timedelta(0), fault="CRASH"))).jobs
+    assert (await book.begun(2, again)).crashes == 0  # nobody has died under this one
+    assert (await book.begun(2, again)).crashes == 4
+    await book.database.execute(
+        "SELECT commit_page($1, $2, (SELECT token FROM task WHERE id = $2), '1', NULL, NULL, NULL, NULL)",
+        book.key, book.id("a"),
+    )  # fmt: skip
+    assert (await book.begun(2, again)).crashes == 1
+
+
 async def test_a_job_that_finds_no_place_puts_its_task_in_line(book: Book) -> None:
     """When the place is free, another job is handed out, though the first is not acknowledged yet."""
     (running,) = await book.schedule("running")

@@ -17,11 +17,13 @@ from paymux.runtime.outcomes import (
     LONGEST_DELAY,
     LONGEST_WAIT,
     backoff,
+    crashed,
     describe,
     judge,
 )
 from paymux.runtime.registry import UnknownConnector
 from paymux.sdk import AskForLogin, BadConfig, Refused, SkipRecord, SlowDown, TryAgain, Unknown
+from paymux.storage.tasks import Ending
 
 
 def answer(status: int, **headers: str) -> httpx.HTTPStatusError:
@@ -138,6 +140,17 @@ def test_backing_off_doubles_up_to_a_limit(attempts: int) -> None:
     expected = min(FIRST_DELAY * 2 ** min(attempts, 20), LONGEST_DELAY)
 
     assert expected * 0.79 <= delay <= expected * 1.21
+
+
+def test_who_kills_its_workers_is_given_a_rest() -> None:
+    """Not for the first two, who may have died of anything; then a minute, doubled up to an hour."""
+    rests = [crashed(crashes) for crashes in (1, 2, 3, 4, 8, 9, 10**9)]
+
+    assert rests[:2] == [None, None]
+    minutes = [rest.retry / timedelta(minutes=1) for rest in rests if rest is not None and rest.retry]
+    assert minutes == [1, 2, 32, 60, 60]
+    why = "Its worker died, or stood still, 3 times in a row while it ran."
+    assert rests[2] == Ending("FAILED", why, timedelta(minutes=1), "CRASH")
 
 
 def test_many_do_not_come_back_together() -> None:

@@ -260,7 +260,7 @@ BEGIN
     ELSIF p_state IS NULL THEN
         PERFORM FROM task WHERE id = p_task AND token = p_token AND NOT cancelled FOR SHARE;
     ELSE
-        UPDATE task SET state = p_state WHERE id = p_task AND token = p_token AND NOT cancelled;
+        UPDATE task SET state = p_state, crashes = 0 WHERE id = p_task AND token = p_token AND NOT cancelled;
     END IF;
     IF NOT FOUND THEN
         RAISE EXCEPTION 'this run no longer holds its task' USING ERRCODE = 'PX002';

@@ -112,12 +112,13 @@ $$;
 -- Starts the run that a job stands for; no row when there is nothing to do: the job is void, or was
 -- delivered twice, or its task now waits in line. Taking over a dead worker's job starts a new run
 -- of whatever task ran under it, with a new token, which locks the old run out. One that was told to
--- stop before its worker died is still `cancelled`: it is begun only to be ended. Here and of a RUN below,
--- `delay` is for how long the task had been due.
+-- stop before its worker died is still `cancelled`: it is begun only to be ended. So may be one that was
+-- taken over often: `crashes` says how often in a row. Here and of a RUN below, `delay` is for how long
+-- the task had been due.
 CREATE FUNCTION begin_run(p_job bigint, p_task uuid, p_generation bigint)
 RETURNS TABLE (
     task uuid, token bigint, installation integer, revision integer, descriptor text, state text, attempts integer,
-    cancelled boolean, delay interval
+    cancelled boolean, crashes integer, delay interval
 )
 LANGUAGE plpgsql AS $$
 #variable_conflict use_column
@@ -125,6 +126,7 @@ DECLARE
     v_installation installation;
     v_task task;
     v_places integer;
+    v_crashes integer := 0;
 BEGIN
     SELECT i.* INTO v_installation FROM installation i
     WHERE i.id = (SELECT t.installation FROM task t WHERE t.id = p_task) FOR NO KEY UPDATE;
@@ -134,6 +136,7 @@ BEGIN
     IF FOUND THEN
         INSERT INTO run VALUES (v_task.token, v_task.id, v_task.installation, v_task.running_since,
             now(), 'CRASHED', 'The worker died, or lost the database.', 0, 0, 0, 0, 0);
+        v_crashes := v_task.crashes + 1;
     ELSE
         SELECT t.* INTO v_task FROM task t
         WHERE t.id = p_task AND t.generation = p_generation AND t.token IS NULL AND NOT t.paused FOR UPDATE;
@@ -150,12 +153,13 @@ BEGIN
     END IF;
     RETURN QUERY
     UPDATE task t SET token = nextval('run_number'), job = p_job, running_since = clock_timestamp(),
+        crashes = greatest(t.crashes, v_crashes),
         -- Who takes over has the place that there was.
         place = t.place OR (v_task.token IS NULL AND t.schedule <> 'NOW_SYNC'), waiting = NULL, updated_at = now(),
         status = CASE WHEN t.paused OR t.status = 'FAILED' THEN t.status ELSE 'ACTIVE' END
     WHERE t.id = v_task.id
     RETURNING t.id, t.token, t.installation, v_installation.revision, t.descriptor, t.state, t.attempts, t.cancelled,
-              t.running_since - t.next_run_at;
+              v_crashes, t.running_since - t.next_run_at;
 END
 $$;
 
@@ -172,7 +176,8 @@ $$;
 -- away; run it again). `what` is LOST (the run was superseded, nothing is written), JOB (to be handed
 -- to the engine in the same transaction) or RUN (begun, go on with it). With p_alone the statement is
 -- the whole transaction: what may need a job is then left as it was, and `what` is JOB without a task.
--- p_fault: LOGIN (the credentials of config p_revision are dead: everything waits for others) or CONFIG.
+-- p_fault: LOGIN (the credentials of config p_revision are dead: everything waits for others), CONFIG, or
+-- CRASH (it did not end by itself: whoever runs it died).
 CREATE FUNCTION finish_run(
     p_installation integer, p_task uuid, p_token bigint, p_outcome text, p_error text, p_retry interval,
     p_fault text, p_revision integer, p_counts integer[], p_take boolean, p_alone boolean
@@ -238,6 +243,8 @@ BEGIN
         fault = CASE v_outcome WHEN 'SUCCEEDED' THEN NULL WHEN 'FAILED' THEN p_fault ELSE t.fault END,
         attempts = CASE v_outcome WHEN 'SUCCEEDED' THEN 0 WHEN 'FAILED' THEN least(t.attempts, 2147483646) + 1
                                   ELSE t.attempts END,
+        -- Whatever else it came to, it left its worker alive.
+        crashes = CASE WHEN v_outcome = 'RETURNED' OR p_fault = 'CRASH' THEN t.crashes ELSE 0 END,
         next_run_at = v_next,
         beat = CASE
             WHEN v_same THEN t.beat

@@ -6,16 +6,17 @@ SELECT task, generation, delay FROM schedule_tasks($1, $2, $3, $4, $5, $6, $7, $
 
 -- name: begin_run
 -- No row: there is nothing to do.
-SELECT task, token, installation, revision, descriptor, state, attempts, cancelled, delay FROM begin_run($1, $2, $3);
+SELECT task, token, installation, revision, descriptor, state, attempts, cancelled, crashes, delay FROM begin_run($1, $2, $3);
 
 -- name: finish_run
-SELECT what, task, generation, delay, token, installation, revision, descriptor, state, attempts, false AS cancelled
+SELECT what, task, generation, delay, token, installation, revision, descriptor, state, attempts, false AS cancelled,
+       0 AS crashes
 FROM finish_run($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11);
 
 -- name: finish_runs_alone
 -- Runs that went well, many at once. In order of installation, as everybody locks them.
 SELECT i.ord, f.what, f.task, f.delay, f.token, f.installation, f.revision, f.descriptor, f.state, f.attempts,
-       false AS cancelled
+       false AS cancelled, 0 AS crashes
 FROM unnest($1::integer[], $2::uuid[], $3::bigint[], $4::integer[], $5::integer[], $6::integer[], $7::integer[],
             $8::integer[]) WITH ORDINALITY
      AS i (installation, task, token, seen, added, changed, unchanged, aside, ord),

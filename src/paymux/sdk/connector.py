@@ -21,6 +21,7 @@ from paymux.domain.aside import SetAside
 from paymux.domain.balance import Balance
 from paymux.domain.currencies import iso4217
 from paymux.domain.payment import Payment
+from paymux.domain.transfer import KEY_CHARS_MIN
 from paymux.sdk.config import ConnectorConfig
 from paymux.sdk.contexts import ConnectorContext
 from paymux.sdk.errors import NotImplementedByConnector
@@ -45,7 +46,7 @@ class Connector(ABC, Generic[C]):
     max_tasks: ClassVar[int] = 50
     # Only when an order was sent so long ago does ``NotThere`` mean that the provider never took it.
     look_up_lag: ClassVar[timedelta] = timedelta(hours=1)
-    # Characters of the longest idempotency key that the provider takes.
+    # Characters of the longest idempotency key that the provider takes, 16 at least.
     idempotency_key_max: ClassVar[int] = 64
     config_class: ClassVar[type[ConnectorConfig]] = ConnectorConfig
 
@@ -71,6 +72,11 @@ class Connector(ABC, Generic[C]):
         }  # fmt: skip
         if sends and cls.look_up is Connector.look_up:
             raise TypeError(f"{cls.__name__} moves money, so it needs look_up: what became of an order?")
+        longest: Any = cls.idempotency_key_max
+        if not isinstance(longest, int) or longest < KEY_CHARS_MIN:
+            raise TypeError(
+                f"{cls.__name__}.idempotency_key_max must be {KEY_CHARS_MIN} at least, got {longest!r}."
+            )
 
     @classmethod
     def provider(cls) -> str:

@@ -80,3 +80,10 @@ def test_whoever_moves_money_can_look_it_up() -> None:
         with pytest.raises(TypeError, match="needs look_up"):
             type("Acme", (Connector,), {"name": "acme", method: send})
         type("Acme", (Connector,), {"name": "acme", method: send, "look_up": send})
+
+
+@pytest.mark.parametrize("longest", [0, 15, "64", None])
+def test_a_key_that_may_come_twice_is_refused_at_import(longest: Any) -> None:
+    """With fewer characters, two orders could have the same key, and the second would not be paid."""
+    with pytest.raises(TypeError, match="16 at least"):
+        type("Bad", (Connector,), {"name": "bad", "idempotency_key_max": longest})

@@ -25,6 +25,7 @@ from paymux.ingestion.rows import (
     account_row,
     balance_row,
     payment_row,
+    whole,
 )
 
 HERE = UUID("93b44ff6-d939-473d-ba59-c754c7cd8777")
@@ -331,7 +332,7 @@ def test_a_record_of_anything_makes_a_row_or_is_refused(
         made = row(msgspec.structs.replace(record, **known))
     except (Unusable, DomainError):
         return
-    for value in made:
+    for value in whole(HERE, made) if make is payment else made:
         if isinstance(value, str):
             assert b"\0" not in value.encode()
         else:

@@ -1,19 +1,22 @@
 """The application: every route, at ``/…`` and identically at ``/api/payments/…``."""
 
 from collections.abc import Sequence
-from typing import Any
 
 from litestar import Litestar
 from litestar.di import Provide
+from litestar.handlers import HTTPRouteHandler
 
 from paymux.api.errors import handle
 from paymux.api.observed import App, Receive, Scope, Send, observed
+from paymux.api.openapi.document import document, encoded
+from paymux.api.openapi.page import rendered
 from paymux.api.requests import Parts
 from paymux.api.v1 import (
     accounts,
     balances,
     configs,
     connectors,
+    documents,
     events,
     health,
     metrics,
@@ -28,26 +31,27 @@ from paymux.api.v1 import (
 PREFIX = "/api/payments"
 
 
+HANDLERS: list[HTTPRouteHandler] = [
+    *system.HANDLERS,
+    *documents.HANDLERS,
+    *metrics.HANDLERS,
+    *connectors.HANDLERS,
+    *configs.HANDLERS,
+    *set_aside.HANDLERS,
+    *tasks.HANDLERS,
+    *runs.HANDLERS,
+    *operators.HANDLERS,
+    *health.HANDLERS,
+    *payments.HANDLERS,
+    *accounts.HANDLERS,
+    *balances.HANDLERS,
+    *events.HANDLERS,
+]
+
+
 def application(parts: Parts) -> App:
     """Build it around a running service."""
-    return _application(
-        parts,
-        [
-            *system.HANDLERS,
-            *metrics.HANDLERS,
-            *connectors.HANDLERS,
-            *configs.HANDLERS,
-            *set_aside.HANDLERS,
-            *tasks.HANDLERS,
-            *runs.HANDLERS,
-            *operators.HANDLERS,
-            *health.HANDLERS,
-            *payments.HANDLERS,
-            *accounts.HANDLERS,
-            *balances.HANDLERS,
-            *events.HANDLERS,
-        ],
-    )
+    return _application(parts, HANDLERS)
 
 
 def watched(parts: Parts) -> App:
@@ -55,10 +59,20 @@ def watched(parts: Parts) -> App:
     return _application(parts, [*system.HANDLERS, *metrics.HANDLERS])
 
 
-def _application(parts: Parts, handlers: Sequence[Any]) -> App:
+def described(version: str) -> documents.Documents:
+    """Describe every route."""
+    written = document(HANDLERS, version)
+    return documents.Documents(machine=encoded(written), people=rendered(written))
+
+
+def _application(parts: Parts, handlers: Sequence[HTTPRouteHandler]) -> App:
     litestar = Litestar(
         handlers,
-        dependencies={"parts": Provide(lambda: parts, sync_to_thread=False, use_cache=True)},
+        dependencies={
+            "parts": Provide(lambda: parts, sync_to_thread=False, use_cache=True),
+            # When first asked for: most processes never are.
+            "documents": Provide(lambda: described(parts.version), sync_to_thread=False, use_cache=True),
+        },
         exception_handlers={Exception: handle},
         request_max_body_size=parts.max_body_bytes,
         openapi_config=None,

@@ -11,6 +11,7 @@ from litestar import Request, get
 from paymux.api import lists
 from paymux.api.errors import NoSuchThing
 from paymux.api.lists import Listing
+from paymux.api.openapi.described import described
 from paymux.api.requests import Injected, Parts, PathText
 from paymux.domain.account import AccountType
 from paymux.domain.ids import ConnectorID, account_id, parse_account_id
@@ -40,6 +41,7 @@ class Account(msgspec.Struct, rename="camel", kw_only=True):
 
 
 @get("/accounts")
+@described(page=Account, columns=ACCOUNTS.columns)
 async def list_accounts(parts: Injected, request: Request[Any, Any, Any]) -> Any:
     """List accounts, newest first unless told otherwise, a page or all of them as lines."""
     listing = Listing("accounts", ACCOUNTS.columns, partial(accounts.listed, parts.database), shown)

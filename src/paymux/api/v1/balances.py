@@ -11,6 +11,7 @@ from litestar import Request, get
 from paymux.api import lists
 from paymux.api.errors import InvalidQuery
 from paymux.api.lists import Listing
+from paymux.api.openapi.described import described
 from paymux.api.requests import Injected, PathText
 from paymux.api.v1 import accounts
 from paymux.domain.errors import DomainError
@@ -20,6 +21,8 @@ from paymux.domain.times import parse_rfc3339
 from paymux.storage import balances
 from paymux.storage.balances import BALANCES
 from paymux.storage.database import Row
+
+_PARAMETERS = ("asset", "from", "to", "at")
 
 
 class Balance(msgspec.Struct, rename="camel", kw_only=True):
@@ -35,6 +38,7 @@ class Balance(msgspec.Struct, rename="camel", kw_only=True):
 
 
 @get("/accounts/{account:str}/balances")
+@described(page=Balance, columns=BALANCES.columns, parameters=(*_PARAMETERS, "limit"))
 async def list_balances(account: PathText, parts: Injected, request: Request[Any, Any, Any]) -> Any:
     """List what an account held, newest first unless told otherwise."""
     row = await accounts.find(parts, account)
@@ -45,7 +49,7 @@ async def list_balances(account: PathText, parts: Injected, request: Request[Any
         partial(balances.listed, parts.database),
         lambda one: _shown(shown_id, one),
         lambda said: [balances.of(row["key"]), *_within(said)],
-        ("asset", "from", "to", "at"),
+        _PARAMETERS,
     )
     return await lists.answer(parts, request, listing, page_size=request.query_params.get("limit"))
 

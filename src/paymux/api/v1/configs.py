@@ -4,17 +4,21 @@ from typing import Any
 
 from litestar import Request, get, post
 
+from paymux.api.openapi.described import Access, described
 from paymux.api.requests import Injected, Parts, PathText, json_object
+from paymux.api.v1.connectors import Config
 from paymux.domain.ids import ConnectorID
 
 
 @get("/connectors/{provider:str}/config")
+@described(data=Config, access=Access.CONFIG)
 async def read_only_config(provider: PathText, parts: Injected) -> dict[str, dict[str, Any]]:
     """Read the config of the only installation of a connector, secrets masked."""
     return await _config(parts, provider, None)
 
 
 @get("/connectors/{provider:str}/{connector_id:str}/config")
+@described(data=Config, access=Access.CONFIG)
 async def read_config(
     provider: PathText, connector_id: PathText, parts: Injected
 ) -> dict[str, dict[str, Any]]:
@@ -23,12 +27,14 @@ async def read_config(
 
 
 @post("/connectors/{provider:str}/config", status_code=204)
+@described(body=Config, access=Access.CONFIG, errors=(409,))
 async def update_only_config(provider: PathText, request: Request[Any, Any, Any], parts: Injected) -> None:
     """Replace the config of the only installation of a connector."""
     await parts.configuring.update(provider, None, await json_object(request))
 
 
 @post("/connectors/{provider:str}/{connector_id:str}/config", status_code=204)
+@described(body=Config, access=Access.CONFIG, errors=(409,))
 async def update_config(
     provider: PathText, connector_id: PathText, request: Request[Any, Any, Any], parts: Injected
 ) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 from litestar import Request, delete, get, post
 
+from paymux.api.openapi.described import Access, described
 from paymux.api.requests import Injected, PathText, json_object
 from paymux.domain.ids import ConnectorID
 from paymux.sdk.config import template
@@ -20,6 +21,26 @@ class Installed(msgspec.Struct, rename={"connector_id": "connectorID"}):
     status: str
     error: str
     enabled: bool = True
+
+
+class New(msgspec.Struct, rename={"connector_id": "connectorID"}):
+    """What was installed."""
+
+    connector_id: str
+
+
+class Field(msgspec.Struct, rename="camel"):
+    """A field of a config."""
+
+    data_type: str
+    required: bool
+    default_value: str
+
+
+class Config(msgspec.Struct):
+    """A config. Its other fields are the connector's: GET /connectors/configs lists them."""
+
+    name: str = ""
 
 
 @get("/connectors")
@@ -41,12 +62,14 @@ async def list_installed(parts: Injected) -> dict[str, list[Installed]]:
 
 
 @get("/connectors/configs")
+@described(data=dict[str, dict[str, Field]])
 async def list_templates(parts: Injected) -> dict[str, dict[str, Any]]:
     """List every connector with the fields of its config."""
     return {"data": {found.provider(): template(found.config_class) for found in parts.registry}}
 
 
 @post("/connectors/{provider:str}", status_code=201)
+@described(body=Config, data=New, access=Access.CONFIG)
 async def install(
     provider: PathText, request: Request[Any, Any, Any], parts: Injected
 ) -> dict[str, dict[str, str]]:
@@ -56,24 +79,28 @@ async def install(
 
 
 @delete("/connectors/{provider:str}", status_code=204)
+@described(access=Access.CONFIG, errors=(409,))
 async def uninstall_only(provider: PathText, parts: Injected) -> None:
     """Uninstall the only installation of a connector."""
     await parts.installing.uninstall(provider, None)
 
 
 @delete("/connectors/{provider:str}/{connector_id:str}", status_code=204)
+@described(access=Access.CONFIG, errors=(409,))
 async def uninstall(provider: PathText, connector_id: PathText, parts: Injected) -> None:
     """Uninstall one installation."""
     await parts.installing.uninstall(provider, ConnectorID.parse(connector_id))
 
 
 @post("/connectors/{provider:str}/reset", status_code=204)
+@described(access=Access.CONFIG, errors=(409,))
 async def reset_only(provider: PathText, parts: Injected) -> None:
     """Reset the only installation of a connector."""
     await parts.installing.reset(provider, None)
 
 
 @post("/connectors/{provider:str}/{connector_id:str}/reset", status_code=204)
+@described(access=Access.CONFIG, errors=(409,))
 async def reset(provider: PathText, connector_id: PathText, parts: Injected) -> None:
     """Delete all that an installation brought in, and begin anew with the same config and id."""
     await parts.installing.reset(provider, ConnectorID.parse(connector_id))

@@ -5,6 +5,7 @@ from typing import Any
 from litestar import Response, get
 
 from paymux.api.errors import NoSuchThing
+from paymux.api.openapi.described import described
 from paymux.api.requests import PathText
 from paymux.events.schemas import schema, schemas
 from paymux.events.types import EventType
@@ -19,6 +20,7 @@ def all_schemas() -> dict[str, Any]:
 
 
 @get("/events/schemas/{event_type:str}", sync_to_thread=False)
+@described(answer=dict[str, Any], media_type=_SCHEMA)
 def one_schema(event_type: PathText) -> Response[dict[str, Any]]:
     """The JSON Schema of one type, as it is: tools can be pointed at this address."""
     try:

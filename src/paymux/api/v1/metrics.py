@@ -4,6 +4,7 @@ import asyncio
 
 from litestar import Response, get
 
+from paymux.api.openapi.described import described
 from paymux.api.requests import Injected, Parts
 from paymux.observe.metrics import MEDIA_TYPE, Gauge
 from paymux.storage import readings
@@ -14,6 +15,7 @@ _PATIENCE = 3.0
 
 
 @get("/metrics")
+@described(answer=str, media_type=MEDIA_TYPE)
 async def metrics(parts: Injected) -> Response[bytes]:
     """Everything that is measured, as text."""
     try:

@@ -2,6 +2,7 @@
 
 from litestar import post
 
+from paymux.api.openapi.described import described
 from paymux.api.requests import Injected, Parts, PathText
 from paymux.api.v1.tasks import Task, parse_task_id, show
 from paymux.domain.ids import ConnectorID
@@ -9,6 +10,7 @@ from paymux.storage.operators import Verb
 
 
 @post("/connectors/{provider:str}/{connector_id:str}/tasks/{task_id:str}/run", status_code=200)
+@described(errors=(409,))
 async def run_now(
     provider: PathText, connector_id: PathText, task_id: PathText, parts: Injected
 ) -> dict[str, Task]:
@@ -17,6 +19,7 @@ async def run_now(
 
 
 @post("/connectors/{provider:str}/{connector_id:str}/tasks/{task_id:str}/cancel", status_code=200)
+@described(errors=(409,))
 async def cancel(
     provider: PathText, connector_id: PathText, task_id: PathText, parts: Injected
 ) -> dict[str, Task]:
@@ -25,6 +28,7 @@ async def cancel(
 
 
 @post("/connectors/{provider:str}/{connector_id:str}/tasks/{task_id:str}/pause", status_code=200)
+@described(errors=(409,))
 async def pause_task(
     provider: PathText, connector_id: PathText, task_id: PathText, parts: Injected
 ) -> dict[str, Task]:
@@ -33,6 +37,7 @@ async def pause_task(
 
 
 @post("/connectors/{provider:str}/{connector_id:str}/tasks/{task_id:str}/resume", status_code=200)
+@described(errors=(409,))
 async def resume_task(
     provider: PathText, connector_id: PathText, task_id: PathText, parts: Injected
 ) -> dict[str, Task]:
@@ -41,6 +46,7 @@ async def resume_task(
 
 
 @post("/connectors/{provider:str}/{connector_id:str}/pause", status_code=204)
+@described(errors=(409,))
 async def pause(provider: PathText, connector_id: PathText, parts: Injected) -> None:
     """Let no task of an installation run until it is resumed."""
     row = await parts.installing.find(provider, ConnectorID.parse(connector_id))
@@ -48,6 +54,7 @@ async def pause(provider: PathText, connector_id: PathText, parts: Injected) -> 
 
 
 @post("/connectors/{provider:str}/{connector_id:str}/resume", status_code=204)
+@described(errors=(409,))
 async def resume(provider: PathText, connector_id: PathText, parts: Injected) -> None:
     """Let the tasks of an installation run again, with the credentials it has."""
     row = await parts.installing.find(provider, ConnectorID.parse(connector_id))

@@ -11,6 +11,7 @@ from litestar import Request, get
 from paymux.api import lists
 from paymux.api.errors import NoSuchThing
 from paymux.api.lists import Listing
+from paymux.api.openapi.described import described
 from paymux.api.requests import Injected, Parts, PathText
 from paymux.domain.filter import Compare, Condition, Operator
 from paymux.domain.ids import ConnectorID, account_id, parse_payment_id, payment_id
@@ -53,12 +54,14 @@ class Payment(msgspec.Struct, rename="camel", kw_only=True):
 
 
 @get("/payments")
+@described(page=Payment, columns=PAYMENTS.columns)
 async def list_payments(parts: Injected, request: Request[Any, Any, Any]) -> Any:
     """List payments, newest first unless told otherwise, a page or all of them as lines."""
     return await lists.answer(parts, request, _listing(parts, "payments"))
 
 
 @get("/connectors/{provider:str}")
+@described(page=Payment, columns=PAYMENTS.columns)
 async def list_of_connector(provider: PathText, parts: Injected, request: Request[Any, Any, Any]) -> Any:
     """List the payments of the only installation of a connector."""
     row = await parts.installing.find(provider, None)

@@ -7,6 +7,7 @@ from uuid import UUID
 import msgspec
 from litestar import get
 
+from paymux.api.openapi.described import described
 from paymux.api.paging import CursorText, PageSize
 from paymux.api.requests import Injected, PathText
 from paymux.api.v1.tasks import parse_task_id
@@ -36,6 +37,7 @@ class Run(msgspec.Struct, rename="camel", kw_only=True):
 
 
 @get("/connectors/{provider:str}/{connector_id:str}/tasks/{task_id:str}/runs")
+@described(page=Run)
 async def list_runs(
     provider: PathText,
     connector_id: PathText,

@@ -7,6 +7,7 @@ from uuid import UUID
 import msgspec
 from litestar import get, post
 
+from paymux.api.openapi.described import described
 from paymux.api.paging import CursorText, PageSize
 from paymux.api.requests import Injected, PathText
 from paymux.domain.errors import InvalidId
@@ -37,6 +38,7 @@ class Replaying(msgspec.Struct):
 
 
 @get("/connectors/{provider:str}/{connector_id:str}/set-aside")
+@described(page=SetAside)
 async def list_set_aside(
     provider: PathText,
     connector_id: PathText,
@@ -53,6 +55,7 @@ async def list_set_aside(
 
 
 @post("/connectors/{provider:str}/{connector_id:str}/set-aside/{record_id:str}/replay", status_code=200)
+@described(errors=(409,))
 async def replay(
     provider: PathText, connector_id: PathText, record_id: PathText, parts: Injected
 ) -> dict[str, SetAside]:
@@ -66,6 +69,7 @@ async def replay(
 
 
 @post("/connectors/{provider:str}/{connector_id:str}/set-aside/replay", status_code=202)
+@described(errors=(409,))
 async def replay_all(provider: PathText, connector_id: PathText, parts: Injected) -> dict[str, Replaying]:
     """Have the connector read again, in the background, all that were not replayed yet."""
     row = await parts.installing.find(provider, ConnectorID.parse(connector_id))

@@ -9,6 +9,7 @@ from litestar import get
 from litestar.params import QueryParameter
 
 from paymux.api.errors import InvalidQuery
+from paymux.api.openapi.described import described
 from paymux.api.paging import CursorText, PageSize, Place
 from paymux.api.requests import Injected, Parts, PathText
 from paymux.domain.errors import InvalidId
@@ -57,6 +58,7 @@ class Task(msgspec.Struct, rename="camel", kw_only=True):
 
 
 @get("/tasks")
+@described(page=Task)
 async def list_all(
     parts: Injected,
     *,
@@ -72,6 +74,7 @@ async def list_all(
 
 
 @get("/connectors/{provider:str}/tasks")
+@described(page=Task)
 async def list_of_only(
     provider: PathText,
     parts: Injected,
@@ -89,6 +92,7 @@ async def list_of_only(
 
 
 @get("/connectors/{provider:str}/{connector_id:str}/tasks")
+@described(page=Task)
 async def list_tasks(
     provider: PathText,
     connector_id: PathText,

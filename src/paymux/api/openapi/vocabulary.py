@@ -1,0 +1,141 @@
+"""What the words of the interface mean and look like: one name means one thing, wherever it stands.
+
+A word is looked up as ``Schema.field`` first, for the few that mean something else somewhere, and then by
+itself. A field whose kind says it all (true or false, one of a few values, what has fields of its own) needs
+no word here.
+"""
+
+from typing import Any, NamedTuple
+
+from paymux.api.paging import PAGE_SIZE, PAGE_SIZE_MAX
+
+CONNECTOR = (
+    "eyJQcm92aWRlciI6IkVYQU1QTEUiLCJSZWZlcmVuY2UiOiI1NzMyOWYyNC1iMWVlLTQ1NjMtODk2Ni0xZmI3ZTE3YzIzYzMifQ"
+)
+_ACCOUNT = (
+    "eyJDb25uZWN0b3JJRCI6eyJQcm92aWRlciI6IkVYQU1QTEUiLCJSZWZlcmVuY2UiOiI1NzMyOWYyNC1iMWVlLTQ1NjMtODk2Ni0xZmI3ZTE3"
+    "YzIzYzMifSwiUmVmZXJlbmNlIjoiYWNjMSJ9"
+)
+_PAYMENT = (
+    "eyJDb25uZWN0b3JJRCI6eyJQcm92aWRlciI6IkVYQU1QTEUiLCJSZWZlcmVuY2UiOiI1NzMyOWYyNC1iMWVlLTQ1NjMtODk2Ni0xZmI3ZTE3"
+    "YzIzYzMifSwiUmVmZXJlbmNlIjoidGVzdCIsIlR5cGUiOiJUUkFOU0ZFUiJ9"
+)
+_UUID = "67c6268d-7fc9-5067-a2cf-920894d7fbe7"
+_TIME = "2026-11-23T01:53:22.690372Z"
+
+
+class Word(NamedTuple):
+    """An example and a meaning; ``format`` where the text has one of those that JSON Schema knows."""
+
+    example: Any
+    meaning: str
+    format: str = ""
+
+
+def _time(meaning: str) -> Word:
+    return Word(_TIME, meaning, "date-time")
+
+
+# In answers and bodies.
+FIELDS: dict[str, Word] = {
+    "accountId": Word(_ACCOUNT, "The id of an account."),
+    "accountName": Word("Main", "As the provider calls it."),
+    "amount": Word(100, "In minor units, of any size."),
+    "asset": Word("EUR/2", "A currency and its decimals."),
+    "attempts": Word(2, "Runs that failed in a row."),
+    "balance": Word(12_345, "In minor units, of any size."),
+    "changed": Word(0, "Records that said something new of what was there."),
+    "added": Word(1, "Records of what was not there."),
+    "connectorID": Word(CONNECTOR, "The id of an installation."),
+    "createdAt": _time("When it was made, or began."),
+    "currency": Word("EUR/2", "The same as the asset, for older clients."),
+    "defaultAsset": Word("EUR/2", "The asset it is mostly in; may be empty."),
+    "defaultCurrency": Word("EUR/2", "The same as the default asset, for older clients."),
+    "descriptor": Word("directory", "The task and its arguments, as the connector wrote it."),
+    "destinationAccountID": Word(_ACCOUNT, "Where the money went; empty where that is not known."),
+    "durationMs": Word(6, "Milliseconds from begin to end."),
+    "endedAt": _time("When it ended."),
+    "error": Word("", "What went wrong, for people; empty or null where nothing did."),
+    "errorCode": Word("VALIDATION", "For programs: what kind of thing is wrong."),
+    "errorMessage": Word("There is no such payment.", "For people: what is wrong, and what would be right."),
+    "details": Word({"directory": "field required"}, "What is wrong, by field."),
+    "id": Word(_UUID, "Its id."),
+    "Account.id": Word(_ACCOUNT, "Its id, made of the installation's and the provider's."),
+    "Payment.id": Word(_PAYMENT, "Its id, made of the installation's, the provider's and the type."),
+    "Run.id": Word("4711", "A number that grows, as text."),
+    "initialAmount": Word(100, "The amount of the first report."),
+    "kind": Word("payment", "What kind of record it was to become."),
+    "lagSeconds": Word(0.0, "For how long the task that has waited longest has been due."),
+    "lastRunAt": _time("When the last run began."),
+    "lastSeenAt": _time("When it came last."),
+    "lastSuccessAt": _time("When a run last ended well."),
+    "lastUpdatedAt": _time("When it was last seen to be so."),
+    "metadata": Word({"order": "17"}, "Text by key; null where there is none."),
+    "name": Word("example", "Its name."),
+    "nextRunAt": _time("When it runs next, where that is known."),
+    "oldestSeconds": Word(0.0, "The age of the oldest of them."),
+    "pools": Word([], "The ids of the pools it is in."),
+    "provider": Word("EXAMPLE", "The connector."),
+    "raw": Word({"reference": "test", "amount": 100}, "As the provider sent it."),
+    "SetAside.raw": Word('{"reference": "x", "amount": 10.5}', "As the provider sent it, as text."),
+    "reason": Word("bad.json: Expected `int`, got `float` - at `$.amount`", "Why it made no sense."),
+    "reference": Word("test", "The provider's own id."),
+    "replayedAt": _time("When it was read again and made sense; null before that."),
+    "replaying": Word(3, "How many are being read again."),
+    "runningSince": _time("When the run that is under way began; null where none is."),
+    "scheme": Word("visa", "The rails it travelled on."),
+    "seen": Word(3, "How often it came, or how many records came."),
+    "setAside": Word(1, "Records that made no sense."),
+    "sourceAccountID": Word(_ACCOUNT, "Where the money came from; empty where that is not known."),
+    "startedAt": _time("When it began."),
+    "state": Word({"last": "2026-11-23"}, "What the task keeps from one run to the next."),
+    "status": Word("SUCCEEDED", "Where it stands."),
+    "Installed.status": Word("INSTALLED", "INSTALLED, or RESETTING while a reset is under way."),
+    "Task.status": Word("ACTIVE", "PENDING, ACTIVE, TERMINATED, FAILED or STOPPED."),
+    "Status.status": Word("ok", "That all is well."),
+    "taskID": Word(_UUID, "The id of a task."),
+    "InstallationHealth.tasks": Word({"ACTIVE": 1}, "How many tasks are of each status."),
+    "type": Word("TRANSFER", "Its type."),
+    "Account.type": Word("INTERNAL", "INTERNAL, EXTERNAL, or UNKNOWN while it was only named."),
+    "unchanged": Word(1, "Records that said nothing new."),
+    "updatedAt": _time("When it changed last."),
+    "outcome": Word("SUCCEEDED", "How it went."),
+    "version": Word("0.1.0", "The version of the service."),
+    "waiting": Word(0, "How many wait."),
+    "dataType": Word("string", "What it takes: a kind of value."),
+    "required": Word(True, "Whether it must be given."),
+    "defaultValue": Word("", "What it is where it is not given."),
+}
+
+# In paths and queries.
+PARAMETERS: dict[str, Word] = {
+    "provider": Word("example", "A connector, in either case."),
+    "connectorID": Word(CONNECTOR, "The id of an installation."),
+    "accountID": Word(_ACCOUNT, "The id of an account."),
+    "paymentID": Word(_PAYMENT, "The id of a payment, or any it ever had."),
+    "taskID": Word(_UUID, "The id of a task."),
+    "eventType": Word("SAVED_PAYMENT", "A type of event."),
+    "recordID": Word(_UUID, "The id of a set-aside record."),
+    "pageSize": Word(
+        15, f"Rows a page: {PAGE_SIZE} unless told otherwise, {PAGE_SIZE_MAX} at most; more is that many."
+    ),
+    "cursor": Word("", "What `next` or `previous` of a page said, and nothing else beside it."),
+    "status": Word("FAILED", "Only tasks of this status."),
+    "name": Word("read", "Only tasks that this is the name of."),
+    "asset": Word("EUR/2", "Only this asset."),
+    "from": Word("2019-05-15T14:00:00Z", "What was so at this time or later.", "date-time"),
+    "to": Word("2026-05-15T14:00:00Z", "What began at this time or before.", "date-time"),
+    "at": Word("2026-05-15T14:00:00Z", "What was so at this time.", "date-time"),
+    "limit": Word(15, "The same as pageSize, for older clients."),
+}
+
+# Of which kind a parameter is, where it is no text.
+NUMBERS = {"pageSize", "limit"}
+
+# Bodies whose fields are not ours to name.
+FREE: dict[str, Any] = {"Config": {"name": "example", "directory": "payments", "pollingPeriod": "1s"}}
+
+
+def field(schema: str, name: str) -> Word | None:
+    """The word for a field of a schema."""
+    return FIELDS.get(f"{schema}.{name}") or FIELDS.get(name)

@@ -21,7 +21,7 @@ from paymux.services.installing import Ambiguous, BeingReset, NameTaken, NotInst
 from paymux.services.operating import NoSuchTask, NotNow
 from paymux.services.replaying import CannotReplay, NoSuchRecord, StillRefused
 from paymux.services.tending import TakenOver
-from paymux.storage.database import LOST
+from paymux.storage.database import is_away
 from paymux.storage.vault import KeyMissing, Tampered
 
 INTERNAL = "INTERNAL"
@@ -105,7 +105,7 @@ def handle(request: "Request[Any, Any, Any]", error: Exception) -> Response[dict
     if isinstance(error, HTTPException) and error.status_code < _INTERNAL:
         return _refused(request, error)
     log = structlog.get_logger().bind(component="api", method=request.method, path=request.url.path)
-    if isinstance(error, LOST):
+    if is_away(error):
         log.error("The database is not available", error=str(error))
         return answer(_UNAVAILABLE, INTERNAL, "The database is not available at the moment. Try again.")
     log.error("Request failed", exc_info=error)

@@ -4,20 +4,17 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from paymux.storage.database import COLLISION, LOST, DatabaseError, code_of
+from paymux.storage.database import COLLISION, LOST, DatabaseError, is_away
 
 T = TypeVar("T")
 
 # Between attempts while the database is away.
 RETRY = 0.5
-# It is there but has no connection to spare, is starting, or ended a transaction that stood still.
-_BUSY = {"53300", "57P03", "25P03"}
 
 
 def is_lost(error: BaseException) -> bool:
     """Whether an error of a statement of ours means that the database was not there to answer it."""
-    # The driver's complaint about an argument comes as a ValueError, and will come again.
-    return (isinstance(error, LOST) and not isinstance(error, ValueError)) or code_of(error) in _BUSY
+    return isinstance(error, OSError) or is_away(error)
 
 
 async def patiently(work: Callable[[], Awaitable[T]], unless: Callable[[], bool] | None = None) -> T:

@@ -153,6 +153,9 @@ def load(config_class: type[C], raw: Mapping[str, Any] | None) -> C:
         config = config_class.model_validate({} if raw is None else raw)
     except pydantic.ValidationError as error:
         raise BadConfig(fields=complaints(config_class, error)) from None
+    except Exception as error:  # noqa: BLE001 - the connector's own validators may raise anything
+        # Not what it says: it may quote a secret.
+        raise BadConfig(f"The connector's check of its config raised {type(error).__name__}.") from None
     # A config that was shown and sent back: storing the mask would lose the secret without a word.
     still_masked = [path for path, secret in _secrets(_plain(config)) if secret == MASKED]
     if still_masked:

@@ -20,8 +20,12 @@ Row: TypeAlias = asyncpg.Record
 
 # What being without the database looks like, as opposed to a statement it refuses.
 # A connection that has just been told of its end, and has yet to see it, is the driver's internal error.
-LOST = (OSError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError, asyncpg.CannotConnectNowError,
-        asyncpg.AdminShutdownError, asyncpg.CrashShutdownError, asyncpg.InternalClientError)  # fmt: skip
+_GONE = (asyncpg.PostgresConnectionError, asyncpg.InterfaceError, asyncpg.CannotConnectNowError,
+         asyncpg.AdminShutdownError, asyncpg.CrashShutdownError, asyncpg.InternalClientError)  # fmt: skip
+# The same, around code that does nothing but ask the database: then any error of the system is its.
+LOST = (OSError, *_GONE)
+# It is there but has no connection to spare, is starting, or ended a transaction that stood still.
+_BUSY = {"53300", "57P03", "25P03"}
 # Two transactions met; nothing is wrong and the whole one may be tried again.
 COLLISION = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
 # Raised by our own functions (storage/functions).
@@ -45,6 +49,10 @@ _SESSION = {
     # A run that loses its worker must not hold locks for ever.
     "idle_in_transaction_session_timeout": "60s",
 }
+
+
+class Unreachable(ConnectionError):
+    """The database server cannot be reached."""
 
 
 async def connect(url: str) -> Connection:
@@ -98,30 +106,43 @@ class Database:
 
     async def fetch(self, sql: str, *args: Any, timeout: float | None = None) -> list[Row]:  # noqa: ASYNC109 - the driver's, which tells the server too
         """All rows. With ``timeout``, a TimeoutError after so many seconds."""
-        return await self._pool.fetch(sql, *args, timeout=timeout)
+        async with self.connection() as db:
+            return await db.fetch(sql, *args, timeout=timeout)
 
     async def fetchrow(self, sql: str, *args: Any) -> Row | None:
         """First row."""
-        return await self._pool.fetchrow(sql, *args)
+        async with self.connection() as db:
+            return await db.fetchrow(sql, *args)
 
     async def fetchval(self, sql: str, *args: Any) -> Any:
         """First column of the first row."""
-        return await self._pool.fetchval(sql, *args)
+        async with self.connection() as db:
+            return await db.fetchval(sql, *args)
 
     async def execute(self, sql: str, *args: Any) -> str:
         """Run one statement; returns its command tag."""
-        return await self._pool.execute(sql, *args)
+        async with self.connection() as db:
+            return await db.execute(sql, *args)
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection]:
-        """One connection, each statement its own transaction."""
-        async with self._pool.acquire() as connection:
+        """One connection, each statement its own transaction.
+
+        Raises Unreachable: what else the caller does may raise an OSError of its own.
+        """
+        try:
+            connection = await self._pool.acquire()
+        except OSError as error:
+            raise Unreachable(str(error)) from error
+        try:
             yield connection
+        finally:
+            await self._pool.release(connection)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Connection]:
         """One transaction: committed at the end, rolled back by an exception."""
-        async with self._pool.acquire() as connection, connection.transaction():
+        async with self.connection() as connection, connection.transaction():
             yield connection
 
 
@@ -133,6 +154,13 @@ async def _teach_numbers(connection: Connection) -> None:
 def affected(tag: str) -> int:
     """Count of rows in a command tag such as ``DELETE 5``."""
     return int(tag.rsplit(" ", 1)[-1])
+
+
+def is_away(error: BaseException) -> bool:
+    """Whether an error means that the database was not there to answer us."""
+    # The driver's complaint about an argument comes as a ValueError, and will come again.
+    gone = isinstance(error, (Unreachable, *_GONE)) and not isinstance(error, ValueError)
+    return gone or code_of(error) in _BUSY
 
 
 def code_of(error: BaseException) -> str:
@@ -150,6 +178,8 @@ __all__: Sequence[str] = (
     "DatabaseError",
     "Row",
     "UniqueViolation",
+    "Unreachable",
     "affected",
     "code_of",
+    "is_away",
 )

@@ -135,9 +135,13 @@ async def start(database_url: str) -> AsyncIterator[Start]:
     async with AsyncExitStack() as stack:
 
         async def start(
-            *classes: type[Connector[Any]], worker: bool = True, alone: bool = False, keys: Any = (KEY,)
+            *classes: type[Connector[Any]],
+            worker: bool = True,
+            alone: bool = False,
+            keys: Any = (KEY,),
+            url: str = database_url,
         ) -> Service:
-            ground = Ground(database_url, list(keys), Mask(), alone=alone)
+            ground = Ground(url, list(keys), Mask(), alone=alone)
             chosen = Settings(heartbeat=1, grace=2)
             return await stack.enter_async_context(
                 service(chosen, ground, worker=worker, registry=Registry.of(classes))

@@ -3,9 +3,12 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
+from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, quote, urlsplit
 from uuid import uuid4
 
+import asyncpg
 import httpx
 import pytest
 from tests.integration.services.conftest import Depot, Start, open_again, payment, until
@@ -69,6 +72,30 @@ async def test_what_a_connector_raises_is_a_400_that_says_it(
         answer = await http.post("/connectors/depot", json={})
         assert refused(answer, 400, "VALIDATION") == f"The connector's install failed: {message}"
         assert (await http.get("/connectors")).json() == {"data": []}
+
+
+async def test_a_database_out_of_reach_is_a_503_until_it_is_back(
+    database_url: str, start: Start, client: Client, tmp_path: Path
+) -> None:
+    """Nothing is lost with it: the same process answers again."""
+    socket = parse_qs(urlsplit(database_url).query)["host"][0]
+    (tmp_path / "pg").symlink_to(socket)
+    http = await client(
+        await start(worker=False, url=database_url.replace(quote(socket, safe="/"), f"{tmp_path}/pg"))
+    )
+    assert (await http.get("/connectors")).status_code == 200
+
+    (tmp_path / "pg").unlink()
+    admin = await asyncpg.connect(database_url)
+    await admin.execute(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    )
+    for _ in range(3):
+        assert "Try again" in refused(await http.get("/connectors"), 503, "INTERNAL")
+    (tmp_path / "pg").symlink_to(socket)
+    assert (await http.get("/connectors")).status_code == 200
+    await admin.close()
 
 
 async def test_configs_over_http(depot: Any, start: Start, client: Client) -> None:

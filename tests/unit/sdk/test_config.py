@@ -412,6 +412,26 @@ def test_a_mask_within_a_list_is_refused() -> None:
     assert list(caught.value.fields) == ["backups.0.password"]
 
 
+@pytest.mark.parametrize(
+    "raised", [PermissionError(13, "hunter2"), KeyError("hunter2"), RuntimeError("hunter2")]
+)
+def test_whatever_an_authors_own_check_raises_is_a_bad_config(raised: Exception) -> None:
+    """Said by its kind: what it says may quote a secret."""
+
+    class Checked(ConnectorConfig):
+        key: Secret = Secret("")
+
+        @pydantic.field_validator("key")
+        @classmethod
+        def check(cls, value: Secret) -> Secret:
+            del value
+            raise raised
+
+    with pytest.raises(BadConfig) as caught:
+        load(Checked, {"key": "hunter2"})
+    assert str(caught.value) == f"The connector's check of its config raised {type(raised).__name__}."
+
+
 def test_an_authors_own_check_is_heard_but_does_not_quote() -> None:
     """An author's message goes out; what it repeats of the input does not."""
 

@@ -115,17 +115,26 @@ def test_a_cursor_fits_its_own_list_and_untouched(service: Service, stocked: str
             refused(service.http.get(path, params={"cursor": text}), 400, "VALIDATION")
 
 
-def test_tasks_and_set_aside_records_are_walked_forward(service: Service, stocked: str) -> None:
-    """Each once, newest first; these lists give out no way back."""
+def test_tasks_and_set_aside_records_are_walked_both_ways(service: Service, stocked: str) -> None:
+    """Each once, newest first, and the same pages on the way back."""
     for path, count in ((LISTS[2].format(stocked), STOCKED + 3), (LISTS[3].format(stocked), 2)):
         for size in (1, 7, 100):
             page = service.get(path, pageSize=str(size))["cursor"]
-            rows = list(page["data"])
+            pages = [page["data"]]
+            assert "previous" not in page
             while "next" in page:
                 page = service.get(path, cursor=page["next"])["cursor"]
-                assert "previous" not in page
-                rows += page["data"]
+                pages.append(page["data"])
+            rows = [row for data in pages for row in data]
             assert len(rows) == len({row["id"] for row in rows}) == count
+            back = [page["data"]]
+            while "previous" in page:
+                page = service.get(path, cursor=page["previous"])["cursor"]
+                back.append(page["data"])
+            # Periodic tasks go on meanwhile: their rows change, their order does not.
+            assert [[row["id"] for row in data] for data in back[::-1]] == [
+                [row["id"] for row in data] for data in pages
+            ]
 
 
 def test_nothing_repeats_or_skips_while_payments_come_in(

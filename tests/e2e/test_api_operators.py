@@ -86,6 +86,7 @@ def test_a_finished_task_runs_once_more_and_its_runs_are_listed(service: Service
         eventually(wanted, partial(service.get, path))
     first = service.get(f"{path}/runs", pageSize="3")["cursor"]
     rest = service.get(f"{path}/runs", cursor=first["next"])["cursor"]
+    assert service.get(f"{path}/runs", cursor=rest["previous"])["cursor"]["data"] == first["data"]
     runs = first["data"] + rest["data"]
 
     assert [len(first["data"]), len(rest["data"])] == [3, 1]

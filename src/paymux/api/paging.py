@@ -78,18 +78,8 @@ class Cursors:
             raise InvalidQuery(f"pageSize: must be a whole number from 1 to {PAGE_SIZE_MAX}")
         return Place(scope, query or "", sort, min(int(page_size[:9]), PAGE_SIZE_MAX) or PAGE_SIZE)
 
-    def page(
-        self,
-        place: Place,
-        rows: Sequence[T],
-        keys: Sequence[tuple[Any, ...]],
-        *,
-        forward_only: bool = False,
-    ) -> dict[str, Any]:
-        """The envelope for rows that were read with ``place.size + 1`` as limit, keys beside them.
-
-        ``forward_only`` is for lists that cannot be read backwards: they give out no ``previous``.
-        """
+    def page(self, place: Place, rows: Sequence[T], keys: Sequence[tuple[Any, ...]]) -> dict[str, Any]:
+        """The envelope for rows that were read with ``place.size + 1`` as limit, keys beside them."""
         extra = len(rows) > place.size
         if extra:
             # Backwards, the one too many is the first.
@@ -97,7 +87,7 @@ class Cursors:
         has_next = extra or place.backwards
         has_previous = extra if place.backwards else place.at is not None
         body: dict[str, Any] = {"pageSize": place.size, "hasMore": has_next and bool(rows)}
-        if has_previous and rows and not forward_only:
+        if has_previous and rows:
             body["previous"] = self._write(place, keys[0], backwards=True)
         if has_next and rows:
             body["next"] = self._write(place, keys[-1], backwards=False)

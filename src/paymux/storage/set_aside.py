@@ -5,16 +5,19 @@ from datetime import datetime
 from uuid import UUID
 
 from paymux.storage.database import Connection, Database, Row
-from paymux.storage.statements import statements
+from paymux.storage.statements import backwards, statements
 
 _SQL = statements("set_aside")
 
 
 async def listed(
-    db: Database, installation: int, after: tuple[datetime, UUID] | None, limit: int
+    db: Database, installation: int, place: tuple[datetime, UUID] | None, limit: int, *, back: bool = False
 ) -> list[Row]:
-    """Set-aside records of an installation, newest first."""
-    return await db.fetch(_SQL["list"], installation, *(after or (None, None)), limit)
+    """Set-aside records of an installation, newest first: those after a place in the list, or before it."""
+    args = (installation, *(place or (None, None)), limit)
+    if back:
+        return (await db.fetch(backwards(_SQL["list"]), *args))[::-1]
+    return await db.fetch(_SQL["list"], *args)
 
 
 async def get(db: Database, installation: int, record: UUID) -> Row | None:

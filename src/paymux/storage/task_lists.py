@@ -8,7 +8,7 @@ import msgspec
 
 from paymux.domain.task import TaskStatus
 from paymux.storage.database import Database, Row
-from paymux.storage.statements import statements
+from paymux.storage.statements import backwards, statements
 
 _SQL = statements("task_lists")
 
@@ -22,16 +22,19 @@ class Wanted(msgspec.Struct, frozen=True):
 
 
 async def listed(
-    db: Database, wanted: Wanted, after: tuple[datetime, UUID] | None, limit: int
+    db: Database, wanted: Wanted, place: tuple[datetime, UUID] | None, limit: int, *, back: bool = False
 ) -> Sequence[Row]:
-    """Tasks, newest first, each with provider and uuid of its installation."""
-    place = (wanted.installation, *(after or (None, None)), limit)
+    """Tasks, newest first, each with provider and uuid of its installation.
+
+    Those after a place in the list, or, ``back``, those before it.
+    """
+    args = (wanted.installation, *(place or (None, None)), limit)
     statuses = list(TaskStatus) if wanted.status is None else [wanted.status]
     if wanted.name is not None:
-        return await db.fetch(_SQL["list_by_name"], *place, statuses, wanted.name)
+        return await _either_way(db, "list_by_name", *args, statuses, wanted.name, back=back)
     if wanted.status is not None:
-        return await db.fetch(_SQL["list_by_status"], *place, statuses)
-    return await db.fetch(_SQL["list"], *place)
+        return await _either_way(db, "list_by_status", *args, statuses, back=back)
+    return await _either_way(db, "list", *args, back=back)
 
 
 async def get(db: Database, installation: int, task: UUID) -> Row | None:
@@ -39,6 +42,14 @@ async def get(db: Database, installation: int, task: UUID) -> Row | None:
     return await db.fetchrow(_SQL["get"], installation, task)
 
 
-async def runs(db: Database, task: UUID, before: int | None, limit: int) -> Sequence[Row]:
-    """Ended runs of a task, the latest first, from the one before ``before``."""
-    return await db.fetch(_SQL["runs"], task, before, limit)
+async def runs(
+    db: Database, task: UUID, place: int | None, limit: int, *, back: bool = False
+) -> Sequence[Row]:
+    """Ended runs of a task, the latest first: those after a place in the list, or before it."""
+    return await _either_way(db, "runs", task, place, limit, back=back)
+
+
+async def _either_way(db: Database, name: str, *args: object, back: bool) -> Sequence[Row]:
+    if back:
+        return (await db.fetch(backwards(_SQL[name]), *args))[::-1]
+    return await db.fetch(_SQL[name], *args)

@@ -10,7 +10,7 @@ from tests.integration.storage.book import Book
 from paymux.domain.task import Restart, Schedule, TaskStatus
 from paymux.storage import health, task_lists, tasks
 from paymux.storage.database import Database
-from paymux.storage.statements import statements
+from paymux.storage.statements import backwards, statements
 from paymux.storage.task_lists import Wanted
 from paymux.storage.tasks import Plan
 
@@ -100,9 +100,11 @@ async def test_lists_and_health_stay_fast(full: Book) -> None:
                 (lists["list_by_name"], (installation, *place, 16, ["FAILED"], "read"), pages),
                 (lists["list_by_name"], (installation, *place, 16, every, "none"), pages),
             ]
+    asked += [(backwards(sql), args, pages) for sql, args, pages in asked if args[1] is not None]
     task = await db.fetchval("SELECT task FROM run LIMIT 1")
     asked += [
         (lists["runs"], (task, RUNS // 2, 16), 20),
+        (backwards(lists["runs"]), (task, RUNS // 2, 16), 20),
         (looks["all"], (None,), 2000),
         (looks["failing"], (1, 10), 200),
         (looks["config_error"], (1,), 200),
@@ -118,7 +120,7 @@ async def test_lists_and_health_stay_fast(full: Book) -> None:
 
 
 async def test_a_walk_through_a_filtered_list_meets_each_task_once(full: Book) -> None:
-    """Over all installations as over one, whatever is picked; newest first."""
+    """Over all installations as over one, whatever is picked; newest first, and the same way back."""
     db = full.database
     for wanted, where in (
         (Wanted(None, TaskStatus.FAILED, None), "status = 'FAILED'"),
@@ -135,6 +137,11 @@ async def test_a_walk_through_a_filtered_list_meets_each_task_once(full: Book) -
             seen += [row["id"] for row in page]
             after = page[-1]["created_at"], page[-1]["id"]
         assert seen == [row["id"] for row in rows]
+        back: list[Any] = []
+        while after and (page := await task_lists.listed(db, wanted, after, 100, back=True)):
+            back = [*(row["id"] for row in page), *back]
+            after = page[0]["created_at"], page[0]["id"]
+        assert back == seen[:-1]
 
 
 async def test_the_name_of_a_task_is_what_its_descriptor_names(book: Book) -> None:

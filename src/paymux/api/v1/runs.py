@@ -51,11 +51,11 @@ async def list_runs(
     row = await parts.installing.find(provider, ConnectorID.parse(connector_id))
     task = await parts.operating.get(row["id"], parse_task_id(task_id))
     place = parts.cursors.place(f"runs {task['id']}", page_size, cursor)
-    before = place.row[1].int if place.row is not None else None
-    found = await task_lists.runs(parts.database, task["id"], before, place.size + 1)
+    number = place.row[1].int if place.row is not None else None
+    found = await task_lists.runs(parts.database, task["id"], number, place.size + 1, back=place.backwards)
     # A place in a list is a time and a UUID; a run's number is its whole place.
     keys = [(one["started_at"], UUID(int=one["id"])) for one in found]
-    return parts.cursors.page(place, [_run(one) for one in found], keys, forward_only=True)
+    return parts.cursors.page(place, [_run(one) for one in found], keys)
 
 
 def _run(row: Row) -> Run:

@@ -49,9 +49,9 @@ async def list_set_aside(
     """List the records of an installation that could not be understood, newest first."""
     row = await parts.installing.find(provider, ConnectorID.parse(connector_id))
     place = parts.cursors.place(f"set-aside {row['uuid']}", page_size, cursor)
-    found = await set_aside.listed(parts.database, row["id"], place.row, place.size + 1)
+    found = await set_aside.listed(parts.database, row["id"], place.row, place.size + 1, back=place.backwards)
     keys = [(one["created_at"], one["id"]) for one in found]
-    return parts.cursors.page(place, [_shown(connector_id, one) for one in found], keys, forward_only=True)
+    return parts.cursors.page(place, [_shown(connector_id, one) for one in found], keys)
 
 
 @post("/connectors/{provider:str}/{connector_id:str}/set-aside/{record_id:str}/replay", status_code=200)

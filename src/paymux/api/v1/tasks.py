@@ -133,9 +133,9 @@ async def _list(parts: Parts, installation: int | None, asked: Asked, place: Pla
         # None has the key 0: what does not exist has no tasks.
         installation = row["id"] if row is not None and row["provider"] == connector.provider else 0
     wanted = task_lists.Wanted(installation, asked.status, asked.name)
-    found = await task_lists.listed(parts.database, wanted, place.row, place.size + 1)
+    found = await task_lists.listed(parts.database, wanted, place.row, place.size + 1, back=place.backwards)
     keys = [(one["created_at"], one["id"]) for one in found]
-    return parts.cursors.page(place, [show(one) for one in found], keys, forward_only=True)
+    return parts.cursors.page(place, [show(one) for one in found], keys)
 
 
 def _asked(status: str | None, name: str | None, connector: str | None = None) -> Asked:

@@ -35,6 +35,7 @@ from paymux.services.configuring import Configuring
 from paymux.services.installing import Installing
 from paymux.services.means import Means
 from paymux.services.operating import Operating
+from paymux.services.pooling import Pooling
 from paymux.services.replaying import Replaying
 from paymux.services.resealing import Resealed, reseal
 from paymux.services.tending import Tending
@@ -206,7 +207,8 @@ async def _wired(
     )  # fmt: skip
     parts = Parts(
         database=database, registry=registry, installing=installing, configuring=configuring,
-        replaying=replaying, operating=operating, checkup=checkup, instruments=instruments, engine=engine,
+        replaying=replaying, pooling=Pooling(database, relay.told), operating=operating, checkup=checkup,
+        instruments=instruments, engine=engine,
         cursors=Cursors(hashlib.blake2b(b"cursors", key=ground.keys[0], digest_size=32).digest()),
         version=__version__, max_body_bytes=settings.max_body_bytes,
     )  # fmt: skip

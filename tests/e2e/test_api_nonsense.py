@@ -12,9 +12,18 @@ from paymux.domain.ids import ConnectorID, account_id, payment_id
 from paymux.storage.accounts import ACCOUNTS
 from paymux.storage.balances import BALANCES
 from paymux.storage.payments import PAYMENTS
+from paymux.storage.pools import POOLS
 
 COLUMNS = sorted(
-    {*PAYMENTS.columns, *ACCOUNTS.columns, *BALANCES.columns, "metadata[k]", "metadata[\"'\\]", ""}
+    {
+        *PAYMENTS.columns,
+        *ACCOUNTS.columns,
+        *BALANCES.columns,
+        *POOLS.columns,
+        "metadata[k]",
+        "metadata[\"'\\]",
+        "",
+    }
 )
 
 texts = st.text(max_size=20) | st.sampled_from(
@@ -83,7 +92,7 @@ patiently = settings(
 
 @patiently
 @given(
-    path=st.sampled_from(["/payments", "/accounts"]),
+    path=st.sampled_from(["/payments", "/accounts", "/pools"]),
     wire=sensible | nonsense,
     sort=st.lists(st.sampled_from(COLUMNS) | texts.filter(str.isprintable), max_size=2),
 )

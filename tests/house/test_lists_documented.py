@@ -11,6 +11,7 @@ from paymux.storage.accounts import ACCOUNTS
 from paymux.storage.balances import BALANCES
 from paymux.storage.listing import Noun
 from paymux.storage.payments import PAYMENTS
+from paymux.storage.pools import POOLS
 
 SECTION = (
     (Path(__file__).parents[2] / "docs/reference/http.md").read_text("utf-8").partition("## Asking lists")[2]
@@ -18,7 +19,8 @@ SECTION = (
 
 
 @pytest.mark.parametrize(
-    ("name", "noun"), [("payments", PAYMENTS), ("accounts", ACCOUNTS), ("balances", BALANCES)]
+    ("name", "noun"),
+    [("payments", PAYMENTS), ("accounts", ACCOUNTS), ("balances", BALANCES), ("pools", POOLS)],
 )
 def test_every_column_is_documented(name: str, noun: Noun) -> None:
     """One row a list in docs/reference/http.md, under Filters, with all of its columns."""

@@ -22,6 +22,7 @@ from paymux.api.v1 import (
     metrics,
     operators,
     payments,
+    pools,
     runs,
     set_aside,
     system,
@@ -45,6 +46,7 @@ HANDLERS: list[HTTPRouteHandler] = [
     *payments.HANDLERS,
     *accounts.HANDLERS,
     *balances.HANDLERS,
+    *pools.HANDLERS,
     *events.HANDLERS,
 ]
 

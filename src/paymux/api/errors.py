@@ -19,6 +19,7 @@ from paymux.services.calling import ConnectorFailed
 from paymux.services.configuring import ChangedMeanwhile
 from paymux.services.installing import Ambiguous, BeingReset, NameTaken, NotInstalled
 from paymux.services.operating import NoSuchTask, NotNow
+from paymux.services.pooling import NoSuchPool, NotInPool, PoolNameTaken, PoolTooLarge
 from paymux.services.replaying import CannotReplay, NoSuchRecord, StillRefused
 from paymux.services.tending import TakenOver
 from paymux.storage.database import is_away
@@ -71,6 +72,10 @@ _CLIENT: list[tuple[type[Exception], int, str]] = [
     (NoSuchRecord, _NOT_FOUND, NOT_FOUND),
     (NotNow, _CONFLICT, CONFLICT),
     (NoSuchTask, _NOT_FOUND, NOT_FOUND),
+    (NoSuchPool, _NOT_FOUND, NOT_FOUND),
+    (NotInPool, _NOT_FOUND, NOT_FOUND),
+    (PoolNameTaken, _BAD_REQUEST, CONFLICT),
+    (PoolTooLarge, _BAD_REQUEST, VALIDATION),
     (NotInstalled, _NOT_FOUND, NOT_FOUND),
     (InstallationGone, _NOT_FOUND, NOT_FOUND),
     (UnknownConnector, _NOT_FOUND, NOT_FOUND),

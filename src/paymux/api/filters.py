@@ -7,13 +7,14 @@ object, in any nesting. Whatever is wrong with one is said together with what wo
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from paymux.api.errors import InvalidQuery
 from paymux.api.strict_json import NotStrict, strict_json
 from paymux.domain.errors import DomainError, shown
 from paymux.domain.filter import By, Compare, Condition, Every, Kind, Not, Operator, Some
-from paymux.domain.ids import ConnectorID, parse_account_id, parse_payment_id
+from paymux.domain.ids import ConnectorID, parse_account_id, parse_payment_id, parse_uuid
 from paymux.domain.money import Asset
 from paymux.domain.times import parse_rfc3339
 from paymux.storage.listing import Column, operators
@@ -38,6 +39,7 @@ _READ: dict[Kind, Callable[[str], Any]] = {
     Kind.ACCOUNT: parse_account_id,
     Kind.PAYMENT: parse_payment_id,
     Kind.PROVIDER: str.upper,
+    Kind.KEY: partial(parse_uuid, owner="a row"),
 }
 
 

@@ -5,6 +5,7 @@ A filter comes as ``query`` or as the body, which clients of the tutorial's serv
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from datetime import datetime
 from typing import Any, TypeAlias
 
 import msgspec
@@ -15,7 +16,9 @@ from paymux.api import filters
 from paymux.api.errors import InvalidQuery
 from paymux.api.paging import Place
 from paymux.api.requests import Parts, json_object
+from paymux.domain.errors import DomainError
 from paymux.domain.filter import Condition, Every
+from paymux.domain.times import parse_rfc3339
 from paymux.storage.listing import Asked, Column, TooSlow
 
 NDJSON = "application/x-ndjson"
@@ -75,6 +78,19 @@ async def answer(
     except TooSlow as error:
         raise InvalidQuery(f"query: {error}") from None
     return parts.cursors.page(place, [listing.shown(row) for row in rows], places)
+
+
+def time(name: str, text: str) -> datetime:
+    """What a parameter says that names a time.
+
+    Raises:
+        InvalidQuery: it names none.
+    """
+    try:
+        # A plus that nobody has encoded comes as a space.
+        return parse_rfc3339(text.replace(" ", "+"))
+    except DomainError as error:
+        raise InvalidQuery(f"{name}: {error}") from None
 
 
 async def _filter(request: "Request[Any, Any, Any]") -> Any:

@@ -20,6 +20,7 @@ from paymux.services.checkup import Checkup
 from paymux.services.configuring import Configuring
 from paymux.services.installing import Installing
 from paymux.services.operating import Operating
+from paymux.services.pooling import Pooling
 from paymux.services.replaying import Replaying
 from paymux.storage.database import Database
 
@@ -35,6 +36,7 @@ class Parts(msgspec.Struct, frozen=True):
     installing: Installing
     configuring: Configuring
     replaying: Replaying
+    pooling: Pooling
     operating: Operating
     checkup: Checkup
     cursors: Cursors

@@ -142,6 +142,18 @@ def parse_payment_id(text: str) -> PaymentParts:
     return _parts(text, PaymentParts, "a payment")
 
 
+def parse_uuid(text: str, owner: str) -> UUID:
+    """Read the id of what is known by a UUID; ``owner`` is what that is, as in "a pool".
+
+    Raises:
+        InvalidId: The text is none.
+    """
+    try:
+        return UUID(text)
+    except ValueError:
+        raise InvalidId(text, f"the id of {owner} is a UUID") from None
+
+
 def row_key(installation: UUID, kind: str, reference: str) -> UUID:
     """Return the key of the row that holds an installation's record of this kind and reference.
 

@@ -131,7 +131,8 @@ class SavedPool(Payload, frozen=True):
     id: UUID
     name: str
     created_at: Time
-    account_ids: list[str] = field(name="accountIDs")
+    # Null where there are so many that no broker would take them: ask for the pool.
+    account_ids: list[str] | None = field(name="accountIDs")
 
 
 class DeletedPool(Payload, frozen=True):

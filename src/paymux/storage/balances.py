@@ -1,6 +1,5 @@
 """Reads balances: what accounts held, from when until when."""
 
-from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -57,8 +56,3 @@ async def listed(db: Database, asked: Asked, limit: int) -> tuple[list[Row], lis
         TooSlow: it took longer than a list may.
     """
     return await listing.listed(db, BALANCES, asked, limit)
-
-
-async def held(db: Database, accounts: Sequence[UUID], time: datetime | None = None) -> list[Row]:
-    """What each account held at a time, or holds now: a row for each asset, with the account's key."""
-    return await db.fetch(_SQL["held"], list(accounts), time)

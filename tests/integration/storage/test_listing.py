@@ -420,10 +420,6 @@ async def test_a_balance_is_known_after_the_last_poll(database: Database, inlets
         asked = Asked(Every((balances.of(account_key), balances.at(at))))
         rows, _ = await balances.listed(database, asked, EVERYTHING)
         assert {row["asset"]: row["amount"] for row in rows} == held
-        assert {
-            row["asset"]: row["amount"] for row in await balances.held(database, [account_key], at)
-        } == held
-    assert {row["amount"] for row in await balances.held(database, [account_key])} == {1, 7}
 
 
 @properly

@@ -45,9 +45,10 @@ def filter_schema(columns: Columns, itself: str) -> dict[str, Any]:
 
 def filter_example(columns: Columns) -> dict[str, Any]:
     """What a filter looks like."""
-    name = next(name for name, column in columns.items() if column.words or column.kind is Kind.ASSET)
-    column = columns[name]
-    return {"$match": {name: column.words[-1] if column.words else "EUR/2"}}
+    for name, column in columns.items():
+        if column.words or column.kind is Kind.ASSET:
+            return {"$match": {name: column.words[-1] if column.words else "EUR/2"}}
+    return {"$exists": {next(name for name, column in columns.items() if not column.hidden): True}}
 
 
 def filter_text(columns: Columns) -> str:

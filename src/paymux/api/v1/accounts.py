@@ -82,7 +82,7 @@ def shown(row: Row) -> Account:
         account_name=row["name"],
         type=AccountType.EXTERNAL if kind == AccountType.EXTERNAL_FORMANCE else kind,
         metadata=as_json(row["metadata"]),
-        pools=[],
+        pools=row["pools"],
         raw=as_json(row["raw"]),
     )
 

@@ -17,7 +17,6 @@ from paymux.api.v1 import accounts
 from paymux.domain.errors import DomainError
 from paymux.domain.filter import Compare, Condition, Operator
 from paymux.domain.money import Asset
-from paymux.domain.times import parse_rfc3339
 from paymux.storage import balances
 from paymux.storage.balances import BALANCES
 from paymux.storage.database import Row
@@ -75,13 +74,7 @@ def _within(said: Mapping[str, str]) -> list[Condition]:
 
 def _time(said: Mapping[str, str], name: str) -> datetime | None:
     text = said.get(name)
-    if text is None:
-        return None
-    try:
-        # A plus that nobody has encoded comes as a space.
-        return parse_rfc3339(text.replace(" ", "+"))
-    except DomainError as error:
-        raise InvalidQuery(f"{name}: {error}") from None
+    return None if text is None else lists.time(name, text)
 
 
 def _shown(account: str, row: Row) -> Balance:

@@ -10,8 +10,7 @@ from litestar import get, post
 from paymux.api.openapi.described import described
 from paymux.api.paging import CursorText, PageSize
 from paymux.api.requests import Injected, PathText
-from paymux.domain.errors import InvalidId
-from paymux.domain.ids import ConnectorID
+from paymux.domain.ids import ConnectorID, parse_uuid
 from paymux.storage import set_aside
 from paymux.storage.database import Row
 
@@ -61,10 +60,7 @@ async def replay(
 ) -> dict[str, SetAside]:
     """Have the connector read one record again, from its raw form."""
     row = await parts.installing.find(provider, ConnectorID.parse(connector_id))
-    try:
-        record = UUID(record_id)
-    except ValueError:
-        raise InvalidId(record_id, "a set-aside record's id is a UUID") from None
+    record = parse_uuid(record_id, "a set-aside record")
     return {"data": _shown(connector_id, await parts.replaying.one(row, record))}
 
 

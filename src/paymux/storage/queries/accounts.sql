@@ -12,12 +12,15 @@ WITH page AS (
     LIMIT {limit}
 )
 SELECT r.key, r.reference, r.type, r.name, r.default_asset, r.metadata, r.raw, r.created_at,
-       i.uuid AS installation, i.provider, {place}
+       i.uuid AS installation, i.provider,
+       ARRAY(SELECT m.pool FROM pool_account m WHERE m.account = r.key ORDER BY m.pool) AS pools, {place}
 FROM page r
 JOIN installation i ON i.id = r.installation AND i.status = 'INSTALLED'
 ORDER BY {shown};
 
 -- name: get
+-- One account, with the pools it is in.
 SELECT a.key, a.reference, a.type, a.name, a.default_asset, a.metadata, a.raw, a.created_at,
-       i.uuid AS installation, i.provider
+       i.uuid AS installation, i.provider,
+       ARRAY(SELECT m.pool FROM pool_account m WHERE m.account = a.key ORDER BY m.pool) AS pools
 FROM account a JOIN installation i ON i.id = a.installation AND i.status = 'INSTALLED' WHERE a.key = $1;

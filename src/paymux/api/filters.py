@@ -14,7 +14,13 @@ from paymux.api.errors import InvalidQuery
 from paymux.api.strict_json import NotStrict, strict_json
 from paymux.domain.errors import DomainError, shown
 from paymux.domain.filter import By, Compare, Condition, Every, Kind, Not, Operator, Some
-from paymux.domain.ids import ConnectorID, parse_account_id, parse_payment_id, parse_uuid
+from paymux.domain.ids import (
+    ConnectorID,
+    parse_account_id,
+    parse_payment_id,
+    parse_transfer_id,
+    parse_uuid,
+)
 from paymux.domain.money import Asset
 from paymux.domain.times import parse_rfc3339
 from paymux.storage.listing import Column, operators
@@ -38,6 +44,7 @@ _READ: dict[Kind, Callable[[str], Any]] = {
     Kind.CONNECTOR: ConnectorID.parse,
     Kind.ACCOUNT: parse_account_id,
     Kind.PAYMENT: parse_payment_id,
+    Kind.TRANSFER: parse_transfer_id,
     Kind.PROVIDER: str.upper,
     Kind.KEY: partial(parse_uuid, owner="a row"),
 }
@@ -203,7 +210,7 @@ def _value(name: str, column: Column, operator: Operator, value: Any) -> Any:
         found = _READ.get(column.kind, str)(text)
     except DomainError as error:
         raise InvalidQuery(f"query: {name}: {error}") from None
-    if column.kind in (Kind.CONNECTOR, Kind.ACCOUNT, Kind.PAYMENT):
+    if column.kind in (Kind.CONNECTOR, Kind.ACCOUNT, Kind.PAYMENT, Kind.TRANSFER):
         _text(name, getattr(found, "connector", found).provider)
     return found
 

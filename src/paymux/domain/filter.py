@@ -22,6 +22,7 @@ class Kind(Enum):
     PROVIDER = "a provider, such as STRIPE"
     ACCOUNT = "an account's id"
     PAYMENT = "a payment's id"
+    TRANSFER = "a transfer initiation's id"
     METADATA = "text under a key"
     KEY = "the key of a row"
 

@@ -74,10 +74,14 @@ class AccountParts(
     rename={"connector": "ConnectorID", "reference": "Reference"},
     forbid_unknown_fields=True,
 ):
-    """What an account's identifier says; a transfer initiation's and a reversal's say the same."""
+    """What an account's identifier says; a reversal's says the same."""
 
     connector: ConnectorID
     reference: str
+
+
+class TransferParts(AccountParts, frozen=True):
+    """What a transfer initiation's identifier says."""
 
 
 class PaymentParts(
@@ -131,6 +135,15 @@ def parse_account_id(text: str) -> AccountParts:
         InvalidId: The text is of another kind, or is longer than ``ID_CHARS_MAX``.
     """
     return _parts(text, AccountParts, "an account")
+
+
+def parse_transfer_id(text: str) -> TransferParts:
+    """Read a transfer initiation's identifier, padded or not.
+
+    Raises:
+        InvalidId: The text is of another kind, or is longer than ``ID_CHARS_MAX``.
+    """
+    return _parts(text, TransferParts, "a transfer initiation")
 
 
 def parse_payment_id(text: str) -> PaymentParts:

@@ -12,7 +12,7 @@ from uuid import UUID
 import msgspec
 
 from paymux.domain.filter import ORDERED, By, Compare, Condition, Every, Kind, Not, Operator, Some
-from paymux.domain.ids import AccountParts, PaymentParts, row_key
+from paymux.domain.ids import AccountParts, PaymentParts, TransferParts, row_key
 from paymux.storage.database import Database, Row
 from paymux.storage.statements import statements
 
@@ -40,6 +40,7 @@ _TYPES = {
     Kind.CONNECTOR: "integer",
     Kind.ACCOUNT: "uuid",
     Kind.PAYMENT: "uuid",
+    Kind.TRANSFER: "uuid",
     Kind.KEY: "uuid",
 }
 _NO_ACCOUNT = "'00000000-0000-0000-0000-000000000000'"
@@ -228,7 +229,7 @@ class _Where:
             case Kind.PROVIDER:
                 named = self._plain("i.provider", asked, "text")
                 text = f"{column.sql} = ANY (ARRAY(SELECT i.id FROM installation i WHERE {named}))"
-            case Kind.ACCOUNT | Kind.PAYMENT:
+            case Kind.ACCOUNT | Kind.PAYMENT | Kind.TRANSFER:
                 text = self._identity(column, asked)
             case Kind.REFERENCE if holds and asked.operator in (Operator.MATCH, Operator.IN):
                 text = f"({self._plain(column.sql, asked, 'text')}{self._keys(asked)})"
@@ -304,7 +305,13 @@ class _Where:
 
 def key_of(parts: AccountParts | PaymentParts) -> UUID:
     """The key of the row that an identifier names, whether or not there is one."""
-    kind = "payment" if isinstance(parts, PaymentParts) else "account"
+    match parts:
+        case PaymentParts():
+            kind = "payment"
+        case TransferParts():
+            kind = "transfer"
+        case _:
+            kind = "account"
     return row_key(parts.connector.reference, kind, parts.reference)
 
 
@@ -315,6 +322,6 @@ _ORDER = (Operator.MATCH, *ORDERED, Operator.IN, Operator.EXISTS)
 
 def operators(kind: Kind) -> tuple[Operator, ...]:
     """What a column of this kind can be asked."""
-    if kind in (Kind.CONNECTOR, Kind.ACCOUNT, Kind.PAYMENT, Kind.KEY):
+    if kind in (Kind.CONNECTOR, Kind.ACCOUNT, Kind.PAYMENT, Kind.TRANSFER, Kind.KEY):
         return _EQUAL
     return _ORDER if kind in (Kind.NUMBER, Kind.TIME) else tuple(Operator)

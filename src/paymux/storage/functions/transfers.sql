@@ -1,0 +1,423 @@
+-- Money out. Each function locks the order's row and lets happen what the table of transitions allows;
+-- status, adjustment and event are one step. What the order does not allow is refused with PX003 and a
+-- sentence for whoever asked, a wrong value with PX004, an order that is not there with PX005, and with
+-- PX002 what somebody says who is no longer at it.
+
+-- What follows from an event: the same table as domain/transfer.py has. NULL: it does not belong here.
+CREATE FUNCTION next_transfer_status(p_status text, p_event text) RETURNS text
+LANGUAGE sql IMMUTABLE AS $$
+    SELECT t.next FROM (VALUES
+        ('WAITING_FOR_VALIDATION', 'APPROVE', 'VALIDATED'),
+        ('WAITING_FOR_VALIDATION', 'REJECT', 'REJECTED'),
+        ('VALIDATED', 'SEND', 'PROCESSING'),
+        ('ASK_RETRIED', 'SEND', 'PROCESSING'),
+        ('PROCESSING', 'LOSE', 'UNKNOWN'),
+        ('PROCESSING', 'PROCESS', 'PROCESSED'),
+        ('PROCESSING', 'FAIL', 'FAILED'),
+        ('UNKNOWN', 'CLEAR', 'PROCESSING'),
+        ('UNKNOWN', 'PROCESS', 'PROCESSED'),
+        ('UNKNOWN', 'FAIL', 'FAILED'),
+        ('FAILED', 'RETRY', 'ASK_RETRIED'),
+        ('PROCESSED', 'REVERSE', 'ASK_REVERSED'),
+        ('PARTIALLY_REVERSED', 'REVERSE', 'ASK_REVERSED'),
+        ('REVERSE_FAILED', 'REVERSE', 'ASK_REVERSED'),
+        ('ASK_REVERSED', 'SEND', 'REVERSE_PROCESSING'),
+        ('REVERSE_PROCESSING', 'LOSE', 'REVERSE_UNKNOWN'),
+        ('REVERSE_PROCESSING', 'REVERSE_PART', 'PARTIALLY_REVERSED'),
+        ('REVERSE_PROCESSING', 'REVERSE_ALL', 'REVERSED'),
+        ('REVERSE_PROCESSING', 'FAIL', 'REVERSE_FAILED'),
+        ('REVERSE_UNKNOWN', 'CLEAR', 'REVERSE_PROCESSING'),
+        ('REVERSE_UNKNOWN', 'REVERSE_PART', 'PARTIALLY_REVERSED'),
+        ('REVERSE_UNKNOWN', 'REVERSE_ALL', 'REVERSED'),
+        ('REVERSE_UNKNOWN', 'FAIL', 'REVERSE_FAILED')
+    ) AS t (status, event, next) WHERE t.status = p_status AND t.event = p_event
+$$;
+
+-- Keeps the installation from being removed while the transaction lasts, and says whether it is open. Not by
+-- its row, which the bookkeeping of tasks locks all the time: money does not wait for that.
+CREATE FUNCTION open_for_money(p_installation integer) RETURNS boolean
+LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM pg_advisory_xact_lock_shared(28781, p_installation);
+    RETURN EXISTS (SELECT FROM installation WHERE id = p_installation AND status = 'INSTALLED');
+END
+$$;
+
+-- Waits until no order of an installation is being begun or made, and keeps it so while the transaction lasts;
+-- returns the references of those that may be at the provider, a hundred at most.
+CREATE FUNCTION transfers_at_the_provider(p_installation integer) RETURNS SETOF text
+LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM pg_advisory_xact_lock(28781, p_installation);
+    RETURN QUERY
+    SELECT t.reference FROM transfer t JOIN transfer_attempt a ON a.transfer = t.key AND a.number = t.attempts
+    WHERE t.installation = p_installation AND a.state IN ('SENDING', 'ACCEPTED', 'UNKNOWN')
+    ORDER BY t.created_at LIMIT 100;
+END
+$$;
+
+-- Locks an order.
+CREATE FUNCTION lock_transfer(p_key uuid) RETURNS transfer
+LANGUAGE plpgsql AS $$
+DECLARE
+    v transfer;
+BEGIN
+    SELECT * INTO v FROM transfer WHERE key = p_key FOR UPDATE;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'There is no such transfer initiation.' USING ERRCODE = 'PX005';
+    END IF;
+    RETURN v;
+END
+$$;
+
+-- Tells how an order stands now. References become identifiers where the event leaves the house.
+CREATE FUNCTION tell_transfer(p transfer) RETURNS void
+LANGUAGE sql AS $$
+    INSERT INTO event (installation, type, object, part, facts)
+    SELECT p.installation, 'SAVED_TRANSFER_INITIATION', p.key,
+           -- With its time of birth: one that was deleted may be made again.
+           md5(p.key::text || p.created_at || ' ' || p.adjustments)::uuid,
+           json_build_object(
+               'reference', p.reference, 'createdAt', p.created_at, 'scheduledAt', p.scheduled_at,
+               'description', p.description, 'type', p.type, 'source', p.source_reference,
+               'destination', p.destination_reference, 'amount', p.amount - p.reversed, 'asset', p.asset,
+               'attempts', p.attempts, 'status', p.status, 'error', p.error,
+               'payments', (SELECT coalesce(json_agg(json_build_object(
+                   'reference', m.reference, 'type', m.type, 'createdAt', m.created_at, 'status', m.status,
+                   'error', m.error) ORDER BY m.created_at, m.payment), '[]')
+                   FROM transfer_payment m WHERE m.transfer = p.key))::text
+$$;
+
+-- Writes down what happened to an order that the caller has locked, and tells it; returns the order.
+CREATE FUNCTION note_transfer(p transfer, p_event text, p_status text, p_error text, p_note text) RETURNS transfer
+LANGUAGE plpgsql AS $$
+BEGIN
+    UPDATE transfer SET status = p_status, error = p_error, adjustments = adjustments + 1, updated_at = clock_timestamp()
+    WHERE key = p.key RETURNING * INTO p;
+    INSERT INTO transfer_adjustment (transfer, number, event, status, error, note)
+    VALUES (p.key, p.adjustments, p_event, p.status, p.error, p_note);
+    PERFORM tell_transfer(p);
+    RETURN p;
+END
+$$;
+
+-- Lets something happen to an order that the caller has locked; returns the order.
+CREATE FUNCTION move_transfer(p transfer, p_event text, p_error text, p_note text) RETURNS transfer
+LANGUAGE plpgsql AS $$
+DECLARE
+    v_next text := next_transfer_status(p.status, p_event);
+BEGIN
+    IF v_next IS NULL THEN
+        RAISE EXCEPTION 'The transfer initiation is %; that does not allow to %.', p.status, CASE p_event
+            WHEN 'APPROVE' THEN 'validate it' WHEN 'REJECT' THEN 'reject it' WHEN 'RETRY' THEN 'try it again'
+            WHEN 'REVERSE' THEN 'reverse it' ELSE p_event END USING ERRCODE = 'PX003';
+    END IF;
+    RETURN note_transfer(p, p_event, v_next, coalesce(p_error, ''), p_note);
+END
+$$;
+
+-- Makes the next attempt of an order that the caller has locked, to be sent when it is time; returns the job
+-- for the engine. Its key is stored with it, before anybody calls.
+CREATE FUNCTION attempt_transfer(p transfer, p_number integer, p_key text, p_reversal uuid)
+RETURNS TABLE (task uuid, generation bigint, delay interval)
+LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+BEGIN
+    IF p_number <> p.attempts + 1 THEN
+        RAISE EXCEPTION 'Somebody else was faster. Look at it again.' USING ERRCODE = 'PX003';
+    END IF;
+    INSERT INTO transfer_attempt (transfer, number, reversal, key) VALUES (p.key, p_number, p_reversal, p_key);
+    RETURN QUERY
+    UPDATE transfer t SET attempts = p_number, due_at = greatest(now(), t.scheduled_at), generation = t.generation + 1,
+        token = NULL, job = NULL
+    WHERE t.key = p.key
+    RETURNING t.key, t.generation, t.due_at - now();
+END
+$$;
+
+-- Makes an order; `fresh` is false when there is one of its reference already, and then nothing is done.
+CREATE FUNCTION create_transfer(
+    p_key uuid, p_installation integer, p_reference text, p_type text, p_description text, p_amount numeric,
+    p_asset text, p_source uuid, p_source_reference text, p_destination uuid, p_destination_reference text,
+    p_metadata text, p_validated boolean, p_scheduled_at timestamptz, p_attempt_key text
+)
+RETURNS TABLE (fresh boolean, task uuid, generation bigint, delay interval)
+LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+DECLARE
+    v transfer;
+BEGIN
+    IF NOT open_for_money(p_installation) THEN
+        RAISE EXCEPTION 'The installation is being reset or removed.' USING ERRCODE = 'PX003';
+    END IF;
+    INSERT INTO transfer (key, installation, reference, type, description, amount, asset, source, source_reference,
+                          destination, destination_reference, metadata, validated, scheduled_at, status)
+    VALUES (p_key, p_installation, p_reference, p_type, p_description, p_amount, p_asset, p_source,
+            p_source_reference, p_destination, p_destination_reference, p_metadata::jsonb, p_validated,
+            p_scheduled_at, CASE WHEN p_validated THEN 'VALIDATED' ELSE 'WAITING_FOR_VALIDATION' END)
+    ON CONFLICT (key) DO NOTHING RETURNING * INTO v;
+    IF NOT FOUND THEN
+        RETURN QUERY SELECT false, NULL::uuid, NULL::bigint, NULL::interval;
+        RETURN;
+    END IF;
+    v := note_transfer(v, NULL, v.status, '', NULL);
+    IF p_validated THEN
+        RETURN QUERY SELECT true, a.task, a.generation, a.delay FROM attempt_transfer(v, 1, p_attempt_key, NULL) a;
+    ELSE
+        RETURN QUERY SELECT true, NULL::uuid, NULL::bigint, NULL::interval;
+    END IF;
+END
+$$;
+
+-- Approves or rejects an order that waits for that; returns the job for the engine, if any.
+CREATE FUNCTION judge_transfer(p_key uuid, p_event text, p_attempt_key text, p_note text)
+RETURNS TABLE (task uuid, generation bigint, delay interval)
+LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+DECLARE
+    v transfer := move_transfer(lock_transfer(p_key), p_event, '', p_note);
+BEGIN
+    IF p_event = 'APPROVE' THEN
+        RETURN QUERY SELECT * FROM attempt_transfer(v, 1, p_attempt_key, NULL);
+    END IF;
+END
+$$;
+
+-- Tries an order again that has surely failed, under a new key; returns the job for the engine.
+CREATE FUNCTION retry_transfer(p_key uuid, p_number integer, p_attempt_key text, p_note text)
+RETURNS TABLE (task uuid, generation bigint, delay interval)
+LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+DECLARE
+    v transfer := move_transfer(lock_transfer(p_key), 'RETRY', '', p_note);
+BEGIN
+    RETURN QUERY SELECT * FROM attempt_transfer(v, p_number, p_attempt_key, NULL);
+END
+$$;
+
+-- The payment that the provider made of an order, by the provider's reference; NULL where it is not known.
+CREATE FUNCTION payment_of_transfer(p_key uuid) RETURNS text
+LANGUAGE sql STABLE AS $$
+    SELECT m.reference FROM transfer_payment m
+    JOIN transfer_attempt a ON a.transfer = m.transfer AND a.number = m.attempt AND a.reversal IS NULL
+    WHERE m.transfer = p_key AND m.status = 'PROCESSED' ORDER BY m.attempt DESC, m.created_at DESC LIMIT 1
+$$;
+
+-- Takes an amount of an order back, one at a time; returns the job for the engine.
+CREATE FUNCTION reverse_transfer(
+    p_key uuid, p_number integer, p_attempt_key text, p_reversal uuid, p_reference text, p_description text,
+    p_amount numeric, p_metadata text
+)
+RETURNS TABLE (task uuid, generation bigint, delay interval)
+LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+DECLARE
+    v transfer := move_transfer(lock_transfer(p_key), 'REVERSE', '', NULL);
+BEGIN
+    IF p_amount > v.amount - v.reversed THEN
+        RAISE EXCEPTION 'amount: % is more than the % that are left.', p_amount, v.amount - v.reversed
+            USING ERRCODE = 'PX004';
+    ELSIF payment_of_transfer(p_key) IS NULL THEN
+        RAISE EXCEPTION 'It is not known which payment the provider made of it, so it cannot be reversed here.'
+            USING ERRCODE = 'PX003';
+    END IF;
+    INSERT INTO transfer_reversal (key, transfer, reference, description, amount, metadata)
+    VALUES (p_reversal, p_key, p_reference, p_description, p_amount, p_metadata::jsonb) ON CONFLICT DO NOTHING;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'There is a reversal of this reference already.' USING ERRCODE = 'PX003';
+    END IF;
+    RETURN QUERY SELECT * FROM attempt_transfer(v, p_number, p_attempt_key, p_reversal);
+END
+$$;
+
+-- Deletes an order that nobody has approved or rejected yet.
+CREATE FUNCTION delete_transfer(p_key uuid) RETURNS void
+LANGUAGE plpgsql AS $$
+DECLARE
+    v transfer := lock_transfer(p_key);
+BEGIN
+    IF v.status <> 'WAITING_FOR_VALIDATION' THEN
+        RAISE EXCEPTION 'The transfer initiation is %; only one that waits for validation can be deleted.', v.status
+            USING ERRCODE = 'PX003';
+    END IF;
+    DELETE FROM transfer_adjustment WHERE transfer = p_key;
+    DELETE FROM transfer WHERE key = p_key;
+    INSERT INTO event (installation, type, object, part, facts)
+    VALUES (v.installation, 'DELETED_TRANSFER_INITIATION', p_key, md5(p_key::text || v.created_at)::uuid,
+            json_build_object('reference', v.reference, 'createdAt', now())::text);
+END
+$$;
+
+-- Keeps which payment an attempt has become, and how that stands.
+CREATE FUNCTION link_payment(
+    p_transfer uuid, p_attempt integer, p_payment uuid, p_reference text, p_type text, p_status text, p_error text
+)
+RETURNS void
+LANGUAGE sql AS $$
+    INSERT INTO transfer_payment AS m (transfer, payment, attempt, reference, type, status, error)
+    SELECT p_transfer, p_payment, p_attempt, p_reference, p_type, p_status, p_error WHERE p_payment IS NOT NULL
+    ON CONFLICT (transfer, payment) DO UPDATE SET status = excluded.status, error = excluded.error
+$$;
+
+-- Brings an attempt of an order that the caller has locked to where it stands, and the order with it. Of a
+-- state that is no end, p_delay is when to look after it again; returns the job for the engine then.
+CREATE FUNCTION settle_attempt(p transfer, p_state text, p_error text, p_note text, p_delay interval)
+RETURNS TABLE (task uuid, generation bigint, delay interval)
+LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+DECLARE
+    v_attempt transfer_attempt;
+    v_reversal transfer_reversal;
+    v_lost boolean := p.status IN ('UNKNOWN', 'REVERSE_UNKNOWN');
+    v_event text;
+BEGIN
+    SELECT * INTO v_attempt FROM transfer_attempt a WHERE a.transfer = p.key AND a.number = p.attempts;
+    v_event := CASE
+        WHEN p_state = 'SUCCEEDED' THEN 'PROCESS'
+        WHEN p_state = 'FAILED' THEN 'FAIL'
+        WHEN p_state = 'UNKNOWN' AND NOT v_lost THEN 'LOSE'
+        WHEN p_state IN ('READY', 'ACCEPTED') AND v_lost THEN 'CLEAR' END;
+    IF v_attempt.reversal IS NOT NULL AND p_state IN ('SUCCEEDED', 'FAILED') THEN
+        UPDATE transfer_reversal SET status = CASE p_state WHEN 'SUCCEEDED' THEN 'PROCESSED' ELSE 'FAILED' END,
+            error = p_error, updated_at = clock_timestamp()
+        WHERE key = v_attempt.reversal RETURNING * INTO v_reversal;
+        IF p_state = 'SUCCEEDED' THEN
+            UPDATE transfer SET reversed = reversed + v_reversal.amount WHERE key = p.key RETURNING * INTO p;
+            v_event := CASE p.reversed WHEN p.amount THEN 'REVERSE_ALL' ELSE 'REVERSE_PART' END;
+        END IF;
+    END IF;
+    UPDATE transfer_attempt SET state = p_state, error = p_error,
+        accepted = accepted OR p_state IN ('ACCEPTED', 'SUCCEEDED'),
+        looks = CASE state WHEN p_state THEN looks ELSE 0 END,
+        unknown_at = CASE WHEN p_state <> 'UNKNOWN' THEN NULL ELSE coalesce(unknown_at, clock_timestamp()) END,
+        settled_at = CASE WHEN p_state IN ('SUCCEEDED', 'FAILED') THEN clock_timestamp() END
+    WHERE transfer = p.key AND number = p.attempts;
+    IF v_event IS NOT NULL THEN
+        p := move_transfer(p, v_event, p_error, p_note);
+    END IF;
+    UPDATE transfer t SET token = NULL, job = NULL, generation = t.generation + 1, updated_at = clock_timestamp(),
+        -- What keeps it from being sent is worth knowing while it waits.
+        error = CASE p_state WHEN 'READY' THEN p_error ELSE t.error END,
+        due_at = CASE WHEN p_state NOT IN ('SUCCEEDED', 'FAILED') THEN clock_timestamp() + p_delay END
+    WHERE t.key = p.key
+    RETURNING * INTO p;
+    IF p.due_at IS NOT NULL THEN
+        RETURN QUERY SELECT p.key, p.generation, p_delay;
+    END IF;
+END
+$$;
+
+-- Begins what is to be done for an order that a job stands for; no row when there is nothing to do: the job is
+-- void, or was delivered twice, or the installation is paused and what is due waits. `what` is SEND, and the
+-- call may go out once this is committed, or LOOK. Who takes over from a worker that died looks first: nobody
+-- can say whether its call went out.
+CREATE FUNCTION begin_transfer(p_job bigint, p_key uuid, p_generation bigint)
+RETURNS TABLE (what text, token bigint, installation integer, revision integer, attempt integer)
+LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+DECLARE
+    v transfer;
+    v_installation installation;
+    v_attempt transfer_attempt;
+BEGIN
+    SELECT t.* INTO v FROM transfer t WHERE t.key = p_key;
+    IF NOT FOUND OR NOT open_for_money(v.installation) THEN RETURN; END IF;
+    SELECT i.* INTO v_installation FROM installation i WHERE i.id = v.installation;
+    IF places_of(v_installation) = 0 THEN RETURN; END IF;
+    SELECT t.* INTO v FROM transfer t
+    WHERE t.key = p_key AND t.generation = p_generation AND t.due_at IS NOT NULL
+      AND (t.token IS NULL OR t.job IS NULL OR t.job = p_job) FOR UPDATE;
+    IF NOT FOUND THEN RETURN; END IF;
+    SELECT a.* INTO v_attempt FROM transfer_attempt a WHERE a.transfer = p_key AND a.number = v.attempts;
+    IF v_attempt.state = 'READY' THEN
+        what := 'SEND';
+        UPDATE transfer_attempt SET state = 'SENDING', sends = sends + 1, looks = 0, sent_at = clock_timestamp()
+        WHERE transfer = p_key AND number = v.attempts;
+        IF next_transfer_status(v.status, 'SEND') IS NOT NULL THEN
+            v := move_transfer(v, 'SEND', '', NULL);
+        END IF;
+    ELSE
+        what := 'LOOK';
+        IF v_attempt.state = 'SENDING' THEN
+            UPDATE transfer_attempt SET state = 'UNKNOWN', unknown_at = clock_timestamp(), looked_up_at = clock_timestamp(),
+                error = 'The worker died while it may have been calling the provider.'
+            WHERE transfer = p_key AND number = v.attempts;
+            v := move_transfer(v, 'LOSE', 'The worker died while it may have been calling the provider.', NULL);
+        ELSE
+            UPDATE transfer_attempt SET looks = looks + 1, looked_up_at = clock_timestamp()
+            WHERE transfer = p_key AND number = v.attempts;
+        END IF;
+    END IF;
+    RETURN QUERY
+    UPDATE transfer t SET token = nextval('run_number'), job = p_job WHERE t.key = p_key
+    RETURNING what, t.token, t.installation, v_installation.revision, t.attempts;
+END
+$$;
+
+-- Writes down what became of what was begun; returns the job for the engine when there is more to do.
+CREATE FUNCTION finish_transfer(
+    p_key uuid, p_token bigint, p_state text, p_error text, p_delay interval, p_handle text, p_stuck boolean,
+    p_payment uuid, p_reference text, p_type text, p_status text
+)
+RETURNS TABLE (task uuid, generation bigint, delay interval)
+LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+DECLARE
+    v transfer;
+BEGIN
+    SELECT t.* INTO v FROM transfer t WHERE t.key = p_key AND t.token = p_token FOR UPDATE;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'somebody else is at this order now' USING ERRCODE = 'PX002';
+    END IF;
+    UPDATE transfer_attempt SET handle = coalesce(p_handle, handle), stuck = p_stuck
+    WHERE transfer = p_key AND number = v.attempts;
+    PERFORM link_payment(p_key, v.attempts, p_payment, p_reference, p_type, p_status, p_error);
+    RETURN QUERY SELECT * FROM settle_attempt(v, p_state, p_error, NULL, p_delay);
+END
+$$;
+
+-- A person says what became of an order that is unknown: it was paid, or it was not and never will be. Whoever
+-- is looking it up finds that out when the answer is refused.
+CREATE FUNCTION settle_transfer(
+    p_key uuid, p_paid boolean, p_note text, p_payment uuid, p_reference text, p_type text
+)
+RETURNS void
+LANGUAGE plpgsql AS $$
+DECLARE
+    v transfer := lock_transfer(p_key);
+BEGIN
+    IF v.status NOT IN ('UNKNOWN', 'REVERSE_UNKNOWN') THEN
+        RAISE EXCEPTION 'The transfer initiation is %; only of one that is unknown can a person say what became of it.',
+            v.status USING ERRCODE = 'PX003';
+    END IF;
+    PERFORM link_payment(p_key, v.attempts, p_payment, p_reference, p_type,
+                         CASE WHEN p_paid THEN 'PROCESSED' ELSE 'FAILED' END, '');
+    PERFORM settle_attempt(v, CASE WHEN p_paid THEN 'SUCCEEDED' ELSE 'FAILED' END,
+                           CASE WHEN p_paid THEN '' ELSE 'Not sent, says a person.' END, p_note, NULL);
+END
+$$;
+
+-- Lets somebody else take over an order whose job is gone from the engine; false when it has moved on.
+CREATE FUNCTION recover_transfer(p_key uuid, p_generation bigint) RETURNS boolean
+LANGUAGE plpgsql AS $$
+BEGIN
+    UPDATE transfer SET job = NULL WHERE key = p_key AND generation = p_generation AND due_at <= now();
+    RETURN FOUND;
+END
+$$;
+
+-- Deletes up to p_rows orders of an installation that is removed, with all that belongs to them; false when
+-- none is left. A reset keeps them: what was paid cannot be read anew, and must not be paid again.
+CREATE FUNCTION empty_transfers(p_installation integer, p_rows integer) RETURNS boolean
+LANGUAGE plpgsql AS $$
+DECLARE
+    v_keys uuid[] := ARRAY(SELECT t.key FROM transfer t WHERE t.installation = p_installation LIMIT p_rows);
+BEGIN
+    DELETE FROM transfer_payment WHERE transfer = ANY (v_keys);
+    DELETE FROM transfer_attempt WHERE transfer = ANY (v_keys);
+    DELETE FROM transfer_reversal WHERE transfer = ANY (v_keys);
+    DELETE FROM transfer_adjustment WHERE transfer = ANY (v_keys);
+    DELETE FROM transfer WHERE key = ANY (v_keys);
+    RETURN v_keys <> '{}';
+END
+$$;

@@ -9,7 +9,7 @@ from uuid import UUID
 import msgspec
 
 from paymux.ingestion.page import Page, columns, hashes
-from paymux.ingestion.rows import whole
+from paymux.ingestion.rows import Row, whole
 from paymux.observe.instruments import Instruments
 from paymux.storage import pages
 from paymux.storage.database import COLLISION, SUPERSEDED, Connection, Database, DatabaseError, code_of
@@ -78,15 +78,17 @@ class Ingester:
             Superseded: the run no longer holds its task.
         """
         fresh = page.payments
+        # Even of nothing: a run that lost its task must find out.
+        writes = True
         # A run whose pages have been mostly new is reading history: there is nothing to ask.
         if len(fresh) >= ASK_FIRST_FROM and counts.added * 2 <= counts.seen:
-            wanted = await pages.fresh_payments(self._database, *hashes(fresh))
-            fresh = [fresh[position - 1] for position in wanted]
-        # Even when nothing is fresh: a run that lost its task must find out.
+            fresh = await self._differing(holder, fresh)
+            writes = bool(fresh or state is not None or also is not None or not page.payments_only)
+        added = changed = 0
         with self._instruments.page() as seen:
-            added, changed = await self._write(
-                holder, page, columns([whole(holder.uuid, row) for row in fresh]), state, also
-            )
+            if writes:
+                rows = [whole(holder.uuid, row) for row in fresh]
+                added, changed = await self._write(holder, page, columns(rows), state, also)
             unchanged = max(0, page.seen - len(page.aside) - added - changed)
             seen.held(holder.provider, page.kinds, (added, changed, unchanged, len(page.aside)))
         counts.seen += page.seen
@@ -96,6 +98,17 @@ class Ingester:
         counts.unchanged += unchanged
         if added or changed:
             self._told()
+
+    async def _differing(self, holder: Holder, rows: list[Row]) -> list[Row]:
+        """Of payment rows, those that the database does not have like that. Raises Superseded."""
+        asked = holder.installation, holder.task, holder.token
+        try:
+            positions = await pages.fresh_payments(self._database, asked, *hashes(rows))
+        except DatabaseError as error:
+            if code_of(error) == SUPERSEDED:
+                raise Superseded(Superseded.__doc__) from None
+            raise
+        return [rows[position - 1] for position in positions]
 
     async def _write(
         self,

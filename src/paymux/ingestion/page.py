@@ -18,13 +18,14 @@ from paymux.domain.balance import Balance
 from paymux.domain.errors import DomainError
 from paymux.domain.payment import Payment
 from paymux.ingestion.rows import Row, Unusable, account_row, aside_row, balance_row, payment_row
+from paymux.storage.database import Key
 
 # More than this in one transaction holds locks too long; a provider's page is rarely above 1,000.
 RECORDS_MAX = 10_000
 # Characters of raw forms. It is one message to the database, which takes no more than a gigabyte.
 RAWS_MAX = 256 * 1024 * 1024
 # Places in a payment's row, and that of the raw form in an account's.
-_KEY, _RAW, _HASH, _REPORT, _REPORTED = 0, 14, 15, 16, 18
+_KEY, _RAW, _HASH, _REPORT, _REPORTED, _PLACE = 0, 14, 15, 16, 18, 19
 _ACCOUNT_RAW = 7
 _NEVER: Final = datetime.min.replace(tzinfo=UTC)
 
@@ -63,6 +64,11 @@ class Page:
                 raise PageTooLarge(PageTooLarge.__doc__)
 
     @property
+    def payments_only(self) -> bool:
+        """Whether it holds nothing else."""
+        return not (self.accounts or self.balances or self.aside)
+
+    @property
     def kinds(self) -> dict[str, int]:
         """How many of each kind; what the page says twice is counted once."""
         return {"account": len(self.accounts), "balance": len(self.balances), "payment": len(self.payments)}
@@ -98,7 +104,7 @@ def columns(rows: list[Row]) -> tuple[Any, ...] | None:
     return tuple(None if column.count(None) == len(rows) else column for column in zip(*rows, strict=True))
 
 
-def hashes(rows: list[Row]) -> tuple[list[UUID], list[UUID]]:
+def hashes(rows: list[Row]) -> tuple[list[Key], list[Key]]:
     """Keys and content hashes of payment rows, for asking which of them are new."""
     return [row[_KEY] for row in rows], [row[_HASH] for row in rows]
 
@@ -121,6 +127,8 @@ def _rounds(rows: list[Row]) -> list[Row]:
 
 def _reports(rows: list[Row]) -> list[Row]:
     """Keep one row a report: of a payment's snapshots the last, of reports of one name the first."""
+    if len({row[_KEY] for row in rows}) == len(rows):
+        return rows  # nearly always
     kept: dict[tuple[UUID, UUID | None], Row] = {}
     for row in rows:
         report = row[_KEY], row[_REPORT]
@@ -130,8 +138,6 @@ def _reports(rows: list[Row]) -> list[Row]:
         else:
             kept.setdefault(report, row)
     several = Counter(key for key, _ in kept)
-    if len(several) == len(kept):
-        return [(*row, None, None) for row in kept.values()]
     latest: dict[UUID, datetime] = {}
     for row in kept.values():
         if row[_REPORTED]:
@@ -141,5 +147,5 @@ def _reports(rows: list[Row]) -> list[Row]:
     for row in kept.values():
         undated[row[_KEY]] += row[_REPORTED] is None
         place = max(undated[row[_KEY]], 0) if several[row[_KEY]] > 1 else None
-        out.append((*row, place, latest.get(row[_KEY])))
+        out.append((*row[:_PLACE], place, latest.get(row[_KEY])))
     return out

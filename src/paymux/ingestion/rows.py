@@ -15,9 +15,10 @@ import msgspec
 from paymux.domain.account import Account, AccountType
 from paymux.domain.aside import SetAside
 from paymux.domain.balance import Balance
-from paymux.domain.ids import row_key
+from paymux.domain.ids import row_digest
 from paymux.domain.money import Amount, Asset
 from paymux.domain.payment import Payment, PaymentScheme, PaymentStatus, PaymentType
+from paymux.storage.database import Key
 
 # All in bytes. References come back in identifiers, and those in URLs.
 REFERENCE_MAX = 2000
@@ -44,9 +45,9 @@ class Unusable(Exception):
     """The record cannot be stored as it is; the message names the field."""
 
 
-def digest(content: bytes) -> UUID:
+def digest(content: bytes) -> Key:
     """A 16-byte hash, as the database stores it."""
-    return msgspec.convert(blake2b(content, digest_size=16).digest(), UUID)
+    return Key(blake2b(content, digest_size=16).digest())
 
 
 def account_row(installation: UUID, record: Account) -> Row:
@@ -65,7 +66,7 @@ def account_row(installation: UUID, record: Account) -> Row:
     metadata = _metadata(record.metadata)
     hashed = digest(_encode((reference, kind, name, asset, created, metadata)))
     return (
-        row_key(installation, "account", reference), reference, kind, name, asset, created, metadata,
+        _key(installation, "account", reference), reference, kind, name, asset, created, metadata,
         raw_text(record.raw), hashed,
     )  # fmt: skip
 
@@ -76,7 +77,7 @@ def balance_row(installation: UUID, record: Balance) -> Row:
     account = _reference(record.account, "account")
     amount = _amount(record.amount, "amount")
     return (
-        row_key(installation, "account", account), account, str(amount.asset), str(amount.minor),
+        _key(installation, "account", account), account, str(amount.asset), str(amount.minor),
         _instant(record.at, "at"),
     )  # fmt: skip
 
@@ -116,8 +117,9 @@ def payment_row(installation: UUID, record: Payment) -> Row:
     elif reported is not None:
         report = hashed
     return (
-        row_key(installation, "payment", reference), reference, kind, status, scheme, asset, minor, first,
+        _key(installation, "payment", reference), reference, kind, status, scheme, asset, minor, first,
         None, source, None, destination, created, metadata, _raw(record.raw), hashed, report, named, reported,
+        None, None,
     )  # fmt: skip
 
 
@@ -133,9 +135,13 @@ def whole(installation: UUID, row: Row) -> Row:
 
 
 @lru_cache(10_000)
-def _account_key(installation: UUID, reference: str) -> UUID:
+def _account_key(installation: UUID, reference: str) -> Key:
     """One account stands in many payments."""
-    return row_key(installation, "account", reference)
+    return _key(installation, "account", reference)
+
+
+def _key(installation: UUID, kind: str, reference: str) -> Key:
+    return Key(row_digest(installation, kind, reference))
 
 
 def aside_row(record: SetAside) -> Row:
@@ -199,14 +205,14 @@ def _expect(record: object, kind: type) -> None:
 
 
 def _reference(value: Any, field: str) -> str:
+    if type(value) is str and 0 < len(value) <= REFERENCE_MAX and value.isascii() and "\0" not in value:
+        return value  # nearly always, and then in a fifth of the time
     if value == "":
         raise Unusable(f"{field}: must not be empty")
     return _text(value, field, REFERENCE_MAX)
 
 
 def _text(value: Any, field: str, limit: int) -> str:
-    if type(value) is str and len(value) <= limit and value.isascii() and "\0" not in value:
-        return value  # nearly always, and then in a fifth of the time
     if not isinstance(value, str):
         raise Unusable(f"{field}: must be text, got {type(value).__name__}")
     if "\0" in value:

@@ -6,16 +6,22 @@ from uuid import UUID
 
 import msgspec
 
-from paymux.storage.database import Connection, Database
+from paymux.storage.database import Connection, Database, Key
 from paymux.storage.statements import statements
 
 _SQL = statements("pages")
 Columns = tuple[Any, ...] | None
 
 
-async def fresh_payments(db: Database | Connection, keys: list[UUID], hashes: list[UUID]) -> list[int]:
-    """Positions of the payments whose latest report is not this one."""
-    return list(await db.fetchval(_SQL["fresh_payments"], keys, hashes))
+async def fresh_payments(
+    db: Database | Connection, holder: tuple[int, UUID | None, int | None], keys: list[Key], hashes: list[Key]
+) -> list[int]:
+    """Positions of the payments whose latest report is not this one; ``holder`` as the first of a PageRow.
+
+    Raises:
+        DatabaseError: with code SUPERSEDED when the run no longer holds its task.
+    """
+    return list(await db.fetchval(_SQL["fresh_payments"], *holder, keys, hashes))
 
 
 class PageRow(msgspec.Struct, frozen=True):

@@ -27,6 +27,7 @@ from paymux.ingestion.rows import (
     payment_row,
     whole,
 )
+from paymux.storage.database import Key
 
 HERE = UUID("93b44ff6-d939-473d-ba59-c754c7cd8777")
 EUR = Asset.parse("EUR/2")
@@ -336,4 +337,4 @@ def test_a_record_of_anything_makes_a_row_or_is_refused(
         if isinstance(value, str):
             assert b"\0" not in value.encode()
         else:
-            assert value is None or type(value) in (UUID, datetime)
+            assert value is None or type(value) in (Key, datetime)

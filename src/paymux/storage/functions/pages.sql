@@ -222,13 +222,24 @@ END
 $$;
 
 -- The steady state is a poll that brings nothing new: before a large page is sent whole, it is asked which
--- of its reports differ from what the payments' latest reports say. By key and 16-byte hash: 200,000/s.
-CREATE FUNCTION fresh_payments(p_keys uuid[], p_hashes uuid[])
+-- of its reports differ from what the payments' latest reports say. By key and 16-byte hash: 500,000/s. As
+-- there may be nothing to commit after that, a run that lost its task finds it out here, too.
+CREATE FUNCTION fresh_payments(
+    p_installation integer, p_task uuid, p_token bigint, p_keys uuid[], p_hashes uuid[]
+)
 RETURNS bigint[]
 LANGUAGE plpgsql STABLE
 SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off
 AS $$
 BEGIN
+    IF p_task IS NULL THEN
+        PERFORM FROM installation WHERE id = p_installation AND status <> 'UNINSTALLING';
+    ELSE
+        PERFORM FROM task WHERE id = p_task AND token = p_token AND NOT cancelled;
+    END IF;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'this run no longer holds its task' USING ERRCODE = 'PX002';
+    END IF;
     RETURN (SELECT coalesce(array_agg(i.ord), '{}')
             FROM unnest(p_keys, p_hashes) WITH ORDINALITY AS i (key, hash, ord)
             LEFT JOIN payment p ON p.key = i.key

@@ -1,7 +1,7 @@
 -- Statements that bring pages in. What they do is in functions/pages.sql.
 
 -- name: fresh_payments
-SELECT fresh_payments($1, $2);
+SELECT fresh_payments($1, $2, $3, $4, $5);
 
 -- name: commit_pages
 -- Small pages of several runs, one round trip and one transaction.

@@ -27,8 +27,8 @@ def test_a_connector_is_installed_listed_and_uninstalled(
     connector = shell.ok("connectors", "install", "example", f"directory={directory}", "name=cli").strip()
 
     assert [row["connectorID"] for row in service.get("/connectors")["data"]].count(connector) == 1
-    listed = cells(shell.ok("connectors", "list"), "NAME", "PROVIDER", "CONNECTORID")
-    assert ("cli", "EXAMPLE", connector) in listed
+    listed = cells(shell.ok("connectors", "list"), "NAME", "PROVIDER", "STATUS", "CONNECTORID")
+    assert ("cli", "EXAMPLE", "INSTALLED", connector) in listed
     assert shell.json("connectors", "list") == service.get("/connectors")["data"]
 
     ended = shell.run("connectors", "uninstall", "cli")

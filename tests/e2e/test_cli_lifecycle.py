@@ -20,7 +20,7 @@ def test_a_config_is_changed(shell: Shell, directory: Path) -> None:
     shell.ok("connectors", "install", "harbour", "--config", "-", given=json.dumps(config))
 
     changed = shell.run("connectors", "update-config", "changing", "pollingPeriod=7s")
-    assert (changed.returncode, changed.stderr) == (0, "The config of changing is changed.\n")
+    assert (changed.returncode, changed.stderr) == (0, "changing has a new config.\n")
     shown = shell.json("connectors", "config", "changing")
     assert (shown["pollingPeriod"], shown["passphrase"]) == ("7s", "********")
 
@@ -39,7 +39,7 @@ def test_an_installation_is_reset(service: Service, shell: Shell, directory: Pat
     eventually(lambda: service.payments(connector), lambda: service.tasks(connector))
     (directory / "a.json").unlink()
 
-    assert shell.run("connectors", "reset", "again").stderr == "again is reset.\n"
+    assert shell.run("connectors", "reset", "again").stderr == "again is being reset.\n"
 
     eventually(lambda: not service.payments(connector), lambda: service.payments(connector))
     (directory / "b.json").write_text(payment_file("b"))

@@ -111,6 +111,7 @@ def test_an_installation_is_paused_and_resumed(service: Service, shell: Shell, d
     time.sleep(2)
     assert service.payments(connector) == []
 
+    assert shell.json("connectors", "pause", "resting")["connectorID"] == connector
     assert shell.run("connectors", "resume", "resting").stderr == "resting is resumed.\n"
     eventually(lambda: service.payments(connector), lambda: service.tasks(connector))
     eventually(lambda: shell.run("health", "resting", "--check").returncode == 0, lambda: shell.ok("health"))

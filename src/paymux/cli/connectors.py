@@ -42,8 +42,8 @@ def list_(url: Url = URL, as_json: Json = False) -> None:
     if as_json:
         show_json(found)
     else:
-        rows = [(row["name"], row["provider"], row["connectorID"]) for row in found]
-        show_table(("name", "provider", "connectorID"), rows)
+        columns = ("name", "provider", "status", "connectorID", "error")
+        show_table(columns, [[row[column] for column in columns] for row in found])
 
 
 @connectors.command()
@@ -64,35 +64,38 @@ def install(
 
 
 @connectors.command()
-def uninstall(connector: Named, yes: Yes = False, url: Url = URL) -> None:
+def uninstall(connector: Named, yes: Yes = False, url: Url = URL, as_json: Json = False) -> None:
     """Uninstall a connector, and delete what it brought in."""
     service = Service(url)
     installation = service.installation(connector)
     _sure(yes, f"Uninstall {installation['name']} and delete all that it brought in?")
     service.delete(at(installation))
-    say(f"{installation['name']} is uninstalled.")
+    _done(installation, "is uninstalled", as_json=as_json)
 
 
 @connectors.command()
-def pause(connector: Named, url: Url = URL) -> None:
+def pause(connector: Named, url: Url = URL, as_json: Json = False) -> None:
     """Let none of its tasks run until it is resumed."""
-    _do(url, connector, "pause", "is paused")
+    _do(url, connector, "pause", "is paused", as_json=as_json)
 
 
 @connectors.command()
-def resume(connector: Named, url: Url = URL) -> None:
-    """Let its tasks run again."""
-    _do(url, connector, "resume", "is resumed")
+def resume(connector: Named, url: Url = URL, as_json: Json = False) -> None:
+    """Let its tasks run again, also when it had needed a login."""
+    _do(url, connector, "resume", "is resumed", as_json=as_json)
 
 
 @connectors.command()
-def reset(connector: Named, yes: Yes = False, url: Url = URL) -> None:
-    """Delete what it brought in and begin anew, under the same id and config."""
+def reset(connector: Named, yes: Yes = False, url: Url = URL, as_json: Json = False) -> None:
+    """Delete what it brought in, and begin anew.
+
+    Its id and config stay. It goes on in the background: list shows when it is done.
+    """
     service = Service(url)
     installation = service.installation(connector)
     _sure(yes, f"Delete all that {installation['name']} brought in, and begin anew?")
     service.post(at(installation, "reset"))
-    say(f"{installation['name']} is reset.")
+    _done(service.installation(installation["connectorID"]), "is being reset", as_json=as_json)
 
 
 @connectors.command()
@@ -104,8 +107,17 @@ def config(connector: Named, url: Url = URL, as_json: Json = False) -> None:
 
 
 @connectors.command()
-def update_config(connector: Named, pairs: Pairs = None, config: ConfigFile = None, url: Url = URL) -> None:
-    """Change its config: the fields that are given, or with --config the whole of it. Masked secrets stay."""
+def update_config(
+    connector: Named,
+    pairs: Pairs = None,
+    config: ConfigFile = None,
+    url: Url = URL,
+    as_json: Json = False,
+) -> None:
+    """Change its config.
+
+    The fields that are given, or with --config the whole of it. Masked secrets stay what they were.
+    """
     if not pairs and config is None:
         raise typer.BadParameter("say what changes: key=value, or --config", param_hint="KEY=VALUE")
     service = Service(url)
@@ -115,14 +127,21 @@ def update_config(connector: Named, pairs: Pairs = None, config: ConfigFile = No
         old = service.get(at(installation, "config"))
         old.pop("provider", None)
     service.post(at(installation, "config"), _with(pairs, _read(config) if config else old))
-    say(f"The config of {installation['name']} is changed.")
+    _done(service.installation(installation["connectorID"]), "has a new config", as_json=as_json)
 
 
-def _do(url: str, connector: str, verb: str, done: str) -> None:
+def _do(url: str, connector: str, verb: str, done: str, *, as_json: bool) -> None:
     service = Service(url)
     installation = service.installation(connector)
     service.post(at(installation, verb))
-    say(f"{installation['name']} {done}.")
+    _done(installation, done, as_json=as_json)
+
+
+def _done(installation: dict[str, Any], done: str, *, as_json: bool) -> None:
+    if as_json:
+        show_json(installation)
+    else:
+        say(f"{installation['name']} {done}.")
 
 
 def _sure(yes: bool, question: str) -> None:  # noqa: FBT001 - as the option is

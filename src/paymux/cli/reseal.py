@@ -8,7 +8,10 @@ from paymux import bootstrap, settings
 
 
 def reseal() -> None:
-    """Seal anew, with the first key, all that an older one sealed; then the older one can go."""
+    """Seal with the first key what an older one has sealed.
+
+    Then the older one can go.
+    """
     with bootstrap.ground(settings.read()) as ground:
         asyncio.run(bootstrap.migrated(ground))
         resealed = asyncio.run(bootstrap.resealed(ground))

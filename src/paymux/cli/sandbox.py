@@ -35,7 +35,10 @@ def sandbox(
         ),
     ] = None,
 ) -> None:
-    """Start a payment provider that never was, on this machine alone; it misbehaves when told to."""
+    """Start a payment provider that never was.
+
+    On this machine alone, for trying things out; it misbehaves when told to.
+    """
     chances = dict(map(_chance, misbehave or ()))
     # Kept from the server's thread, so that this one is told.
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})

@@ -32,7 +32,10 @@ def serve(
         bool, typer.Option("--no-worker", help="Only answer requests; run no tasks.")
     ] = False,
 ) -> None:
-    """Serve the API, run tasks and tell events, on an embedded PostgreSQL or on PAYMUX_DATABASE_URL."""
+    """Answer requests, run tasks and tell events.
+
+    On an embedded PostgreSQL in the data directory, or on the server that PAYMUX_DATABASE_URL names.
+    """
     given = {"host": host, "port": port, "data_dir": data_dir}
     chosen = settings.read().model_copy(update={k: v for k, v in given.items() if v is not None})
     # Before anything is started: an address in use is the commonest mistake.

@@ -10,7 +10,7 @@ from paymux.cli.tables import say, show_json, show_table, time
 Connector = Annotated[str | None, typer.Option("--connector", help="Of this installation alone.")]
 
 set_aside = typer.Typer(
-    help="Records that could not be understood, and taking them in again.",
+    help="Records that could not be understood, and replaying them.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )

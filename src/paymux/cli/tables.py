@@ -13,6 +13,8 @@ from typing import Any
 import typer
 
 _GAP = "  "
+# A task's arguments may be anything; a line is for telling tasks apart.
+_TASK_MAX = 60
 # A time is shown to the second.
 _SECONDS = len("2026-11-23T01:53:24")
 
@@ -58,6 +60,19 @@ def task_name(task: Mapping[str, Any]) -> str:
             return str(next(iter(named)))
         case other:
             return json.dumps(other, separators=(",", ":"))
+
+
+def task_text(task: Mapping[str, Any]) -> str:
+    """Its name with what it is given: ``read file=a.json``, cut where that is long."""
+    match task["descriptor"]:
+        case {**only} if len(only) == 1 and isinstance(given := next(iter(only.values())), dict):
+            words = [
+                f"{key}={value if isinstance(value, str) else cell(value)}" for key, value in given.items()
+            ]
+            text = " ".join([task_name(task), *words])
+        case _:
+            text = task_name(task)
+    return text if len(text) <= _TASK_MAX else f"{text[: _TASK_MAX - 1]}…"
 
 
 def task_status(task: Mapping[str, Any]) -> str:

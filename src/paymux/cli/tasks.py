@@ -7,7 +7,7 @@ from uuid import UUID
 import typer
 
 from paymux.cli.asking import URL, Failed, Json, NoSuchThing, Service, Url, at
-from paymux.cli.tables import say, show_fields, show_json, show_table, task_name, task_status, time
+from paymux.cli.tables import say, show_fields, show_json, show_table, task_name, task_status, task_text, time
 
 Named = Annotated[str, typer.Argument(help="Its id, or its name when only one task has it.", metavar="TASK")]
 Connector = Annotated[str | None, typer.Option("--connector", help="Of this installation alone.")]
@@ -46,7 +46,7 @@ def list_(
             columns,
             [
                 (
-                    task["id"], task_name(task), names.get(task["connectorID"], ""), task_status(task),
+                    task["id"], task_text(task), names.get(task["connectorID"], ""), task_status(task),
                     time(task["nextRunAt"]), task["attempts"], task["error"],
                 )
                 for task in found
@@ -105,7 +105,10 @@ def runs(
 
 @tasks.command()
 def run(task: Named, connector: Connector = None, url: Url = URL, as_json: Json = False) -> None:
-    """Run a task now, whatever its schedule; one that is running is run once more."""
+    """Run a task now, whatever its schedule.
+
+    One that is running is run once more afterwards.
+    """
     _do(url, task, connector, "run", as_json=as_json)
 
 
@@ -123,7 +126,10 @@ def resume(task: Named, connector: Connector = None, url: Url = URL, as_json: Js
 
 @tasks.command()
 def cancel(task: Named, connector: Connector = None, url: Url = URL, as_json: Json = False) -> None:
-    """Stop the run that is under way, or a one-time task that waits; a periodic one keeps its schedule."""
+    """Stop the run that is under way, or a task that is due.
+
+    A periodic task goes on by its schedule; pause it to keep it from running.
+    """
     _do(url, task, connector, "cancel", as_json=as_json)
 
 
@@ -134,7 +140,7 @@ def _do(url: str, task: str, connector: str | None, verb: str, *, as_json: bool)
     if as_json:
         show_json(changed)
     else:
-        say(f"{task_name(changed)} of {installation['name']} is {task_status(changed)}.")
+        say(f"{task_text(changed)} of {installation['name']} is {task_status(changed)}.")
 
 
 def _show(task: Mapping[str, Any], *, as_json: bool) -> None:

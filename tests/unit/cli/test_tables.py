@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from paymux.cli.connectors import _with
-from paymux.cli.tables import cell, show_table, task_name, task_status, time
+from paymux.cli.tables import cell, show_table, task_name, task_status, task_text, time
 
 
 @given(st.text())
@@ -40,6 +40,16 @@ def test_columns_are_as_wide_as_their_widest(capsys: pytest.CaptureFixture[str])
 )
 def test_a_task_is_called_as_its_descriptor_says(descriptor: object, name: str) -> None:
     assert task_name({"descriptor": descriptor}) == name
+
+
+@pytest.mark.parametrize(("descriptor", "text"), [
+    ("directory", "directory"), ({"read": {"file": "a b.json", "n": 1}}, "read file=a b.json n=1"),
+    ({"scan": {}}, "scan"), ({"odd": [1]}, "odd"), (["a", 1], '["a",1]'),
+    ({"read": {"file": "x" * 99}}, f"read file={'x' * 49}…"),
+])  # fmt: skip
+def test_tasks_of_one_name_are_told_apart_by_what_they_are_given(descriptor: object, text: str) -> None:
+    """As far as fits into a column."""
+    assert task_text({"descriptor": descriptor}) == text
 
 
 def test_a_status_says_what_else_is_to_know() -> None:

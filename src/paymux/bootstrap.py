@@ -36,6 +36,7 @@ from paymux.services.installing import Installing
 from paymux.services.means import Means
 from paymux.services.operating import Operating
 from paymux.services.pooling import Pooling
+from paymux.services.recording import Recording
 from paymux.services.replaying import Replaying
 from paymux.services.resealing import Resealed, reseal
 from paymux.services.tending import Tending
@@ -208,7 +209,7 @@ async def _wired(
     parts = Parts(
         database=database, registry=registry, installing=installing, configuring=configuring,
         replaying=replaying, pooling=Pooling(database, relay.told), operating=operating, checkup=checkup,
-        instruments=instruments, engine=engine,
+        recording=Recording(means, installing, ingester), instruments=instruments, engine=engine,
         cursors=Cursors(hashlib.blake2b(b"cursors", key=ground.keys[0], digest_size=32).digest()),
         version=__version__, max_body_bytes=settings.max_body_bytes,
     )  # fmt: skip

@@ -20,6 +20,7 @@ from paymux.services.configuring import ChangedMeanwhile
 from paymux.services.installing import Ambiguous, BeingReset, NameTaken, NotInstalled
 from paymux.services.operating import NoSuchTask, NotNow
 from paymux.services.pooling import NoSuchPool, NotInPool, PoolNameTaken, PoolTooLarge
+from paymux.services.recording import NoSuchPayment, TooMuchMetadata
 from paymux.services.replaying import CannotReplay, NoSuchRecord, StillRefused
 from paymux.services.tending import TakenOver
 from paymux.storage.database import is_away
@@ -31,11 +32,13 @@ INVALID_ID = "INVALID_ID"
 MISSING_OR_INVALID_BODY = "MISSING_OR_INVALID_BODY"
 CONFLICT = "CONFLICT"
 NOT_FOUND = "NOT_FOUND"
+NOT_IMPLEMENTED = "NOT_IMPLEMENTED"
 UNAUTHENTICATED = "UNAUTHENTICATED"
 FORBIDDEN = "FORBIDDEN"
 TIMEOUT = "TIMEOUT"
 
-_BAD_REQUEST, _NOT_FOUND, _CONFLICT, _INTERNAL, _UNAVAILABLE = 400, 404, 409, 500, 503
+_BAD_REQUEST, _NOT_FOUND, _CONFLICT, _INTERNAL = 400, 404, 409, 500
+_NOT_IMPLEMENTED, _UNAVAILABLE = 501, 503
 
 
 class InvalidBody(ValueError):
@@ -60,6 +63,10 @@ class NoSuchThing(LookupError):
     """There is no such object."""
 
 
+class NotBuilt(NotImplementedError):
+    """This service does not do that."""
+
+
 _CLIENT: list[tuple[type[Exception], int, str]] = [
     (InvalidBody, _BAD_REQUEST, MISSING_OR_INVALID_BODY),
     (InvalidId, _BAD_REQUEST, INVALID_ID),
@@ -80,6 +87,9 @@ _CLIENT: list[tuple[type[Exception], int, str]] = [
     (InstallationGone, _NOT_FOUND, NOT_FOUND),
     (UnknownConnector, _NOT_FOUND, NOT_FOUND),
     (NoSuchThing, _NOT_FOUND, NOT_FOUND),
+    (NoSuchPayment, _NOT_FOUND, NOT_FOUND),
+    (TooMuchMetadata, _BAD_REQUEST, VALIDATION),
+    (NotBuilt, _NOT_IMPLEMENTED, NOT_IMPLEMENTED),
     (InvalidQuery, _BAD_REQUEST, VALIDATION),
     (InvalidField, _BAD_REQUEST, VALIDATION),
     (BadConfig, _BAD_REQUEST, VALIDATION),

@@ -1,6 +1,7 @@
 """What handlers share: the parts of the service they call, and how a body is read."""
 
 from collections.abc import Callable
+from enum import EnumMeta
 from typing import Any, TypeAlias, TypeVar
 
 import msgspec
@@ -21,6 +22,7 @@ from paymux.services.configuring import Configuring
 from paymux.services.installing import Installing
 from paymux.services.operating import Operating
 from paymux.services.pooling import Pooling
+from paymux.services.recording import Recording
 from paymux.services.replaying import Replaying
 from paymux.storage.database import Database
 
@@ -37,6 +39,7 @@ class Parts(msgspec.Struct, frozen=True):
     configuring: Configuring
     replaying: Replaying
     pooling: Pooling
+    recording: Recording
     operating: Operating
     checkup: Checkup
     cursors: Cursors
@@ -117,4 +120,14 @@ def _named(message: str, shape: Any) -> InvalidField:
             known = ", ".join(field.encode_name for field in msgspec.structs.fields(shape))
             why = "is not known here" if path else f"is not known here; there are {known}"
             return InvalidField(f"{path}.{'`'.join(rest[:-1])}".lstrip("."), why)
+    if what.startswith("Invalid enum value") and (words := _words(shape, path)):
+        return InvalidField(path, f"is none of {', '.join(words)}")
     return InvalidField(path or "body", f"{what[:1].lower()}{what[1:]}")
+
+
+def _words(shape: Any, path: str) -> list[str]:
+    """What a field may be, where that is one of a few words."""
+    kinds = {field.encode_name: field.type for field in msgspec.structs.fields(shape)}
+    kind: Any = kinds.get(path)
+    words: list[Any] = list(kind) if isinstance(kind, EnumMeta) else []
+    return [str(word) for word in words]

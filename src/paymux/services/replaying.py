@@ -21,7 +21,7 @@ from paymux.services.calling import calling
 from paymux.services.installing import BeingReset
 from paymux.services.means import Means
 from paymux.services.tending import limited
-from paymux.storage import set_aside
+from paymux.storage import installations, set_aside
 from paymux.storage.database import Connection, Row
 
 # Records that are committed together.
@@ -161,8 +161,9 @@ class Replaying:
 
     async def _commit(self, installation: Installation, page: Page, records: Sequence[UUID]) -> None:
         async def mark(db: Connection) -> None:
-            if not await set_aside.replayed(db, installation.key, records):
+            if not await installations.keep_open(db, installation.key):
                 raise BeingReset(BeingReset.__doc__)
+            await set_aside.replayed(db, installation.key, records)
 
         holder = Holder(installation.key, installation.id.reference)
         await self._ingester.commit(holder, page, Counts(), also=mark)

@@ -1,5 +1,6 @@
-"""Reads accounts."""
+"""Reads accounts, as they are and as they were."""
 
+from collections.abc import Sequence
 from uuid import UUID
 
 from paymux.domain.account import AccountType
@@ -7,7 +8,7 @@ from paymux.domain.filter import Kind
 from paymux.storage import listing
 from paymux.storage.database import Database, Row
 from paymux.storage.listing import Asked, Column, Noun, Place
-from paymux.storage.statements import statements
+from paymux.storage.statements import backwards, statements
 
 _SQL = statements("accounts")
 
@@ -45,3 +46,12 @@ async def listed(db: Database, asked: Asked, limit: int) -> tuple[list[Row], lis
 async def get(db: Database, key: UUID) -> Row | None:
     """One account."""
     return await db.fetchrow(_SQL["get"], key)
+
+
+async def history(
+    db: Database, key: UUID, version: int | None, limit: int, *, back: bool = False
+) -> Sequence[Row]:
+    """Versions of an account, newest first: those after one in the list, or before it."""
+    if back:
+        return (await db.fetch(backwards(_SQL["history"]), key, version, limit))[::-1]
+    return await db.fetch(_SQL["history"], key, version, limit)

@@ -55,6 +55,11 @@ async def installed(db: Connection, installation: int, tender: Tender = NOBODY) 
     return _one(await db.execute(_SQL["installed"], installation, tender.who))
 
 
+async def keep_open(db: Connection, installation: int) -> bool:
+    """Hold off its reset and uninstall until the end of the transaction; False when it is not open."""
+    return await db.fetchrow(_SQL["keep_open"], installation) is not None
+
+
 async def listed(db: Database) -> list[Row]:
     """All that are installed, oldest first."""
     return await db.fetch(_SQL["list"])

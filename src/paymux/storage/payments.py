@@ -1,7 +1,11 @@
-"""Reads payments, each with its reports."""
+"""Reads payments, each with its reports, and sets their metadata."""
 
+from collections.abc import Mapping
+from enum import StrEnum
 from itertools import groupby
 from uuid import UUID
+
+import msgspec
 
 from paymux.domain.filter import Kind
 from paymux.domain.payment import PaymentScheme, PaymentStatus, PaymentType
@@ -50,3 +54,23 @@ async def listed(db: Database, asked: Asked, limit: int) -> tuple[list[list[Row]
 async def get(db: Database, key: UUID) -> list[Row]:
     """One payment, a row a report, newest first; empty when there is none."""
     return await db.fetch(_SQL["get"], key)
+
+
+class Annotated(StrEnum):
+    """What became of metadata that somebody has set."""
+
+    CHANGED = "CHANGED"
+    SAME = "SAME"  # it was set to just that before
+    ABSENT = "ABSENT"  # there is no such payment
+    TOO_LARGE = "TOO_LARGE"
+
+
+async def annotate(db: Database, key: UUID, metadata: Mapping[str, str], limit: int) -> Annotated:
+    """Set metadata beside what is there; ``limit`` is of the characters of all that was set together."""
+    said = msgspec.json.encode(metadata).decode()
+    return Annotated(await db.fetchval(_SQL["annotate"], key, said, limit))
+
+
+async def metadata_history(db: Database, key: UUID, limit: int) -> list[Row]:
+    """What was said of each key of a payment's metadata and by whom, newest first."""
+    return await db.fetch(_SQL["metadata_history"], key, limit)

@@ -37,12 +37,9 @@ async def count_unreplayed(db: Database, installation: int) -> int:
     return int(await db.fetchval(_SQL["count_unreplayed"], installation))
 
 
-async def replayed(db: Connection, installation: int, records: Sequence[UUID]) -> bool:
-    """Mark them, in the transaction of what was made of them; False when the installation is not open."""
-    if await db.fetchrow(_SQL["open"], installation) is None:
-        return False
+async def replayed(db: Connection, installation: int, records: Sequence[UUID]) -> None:
+    """Mark them, in the transaction of what was made of them."""
     await db.execute(_SQL["replayed"], installation, list(records))
-    return True
 
 
 async def refused(db: Database, installation: int, record: UUID, reason: str) -> None:

@@ -8,6 +8,7 @@ from litestar import Request, post
 
 from paymux.api.errors import InvalidBody, InvalidField
 from paymux.api.requests import decoded, read
+from paymux.domain.account import AccountType
 from paymux.domain.ids import ConnectorID
 from paymux.domain.money import Asset
 
@@ -26,6 +27,7 @@ class Sent(msgspec.Struct, rename="camel", forbid_unknown_fields=True, kw_only=T
     metadata: dict[str, str] = {}
     place: Place | None = None
     ratio: float = 1.0
+    type: AccountType = AccountType.INTERNAL
 
 
 def request(*chunks: bytes) -> "Request[Any, Any, Any]":
@@ -63,17 +65,22 @@ async def test_a_body_is_its_shape() -> None:
         (b'{"amount": null}', "amount", "expected `int`, got `null`"),
         (b'{"amount": 1, "ratio": "1"}', "ratio", "expected `float`, got `str`"),
         (b'{"amount": 1, "metadata": {"k": 1}}', "metadata[...]", "expected `str`, got `int`"),
+        (
+            b'{"amount": 1, "type": "internal"}',
+            "type",
+            "is none of INTERNAL, EXTERNAL, EXTERNAL_FORMANCE, UNKNOWN",
+        ),
         (b'{"amount": 1, "place": {}}', "place.city", "is missing"),
         (b'{"amount": 1, "place": {"city": "x", "zip": 1}}', "place.zip", "is not known here"),
         (
             b'{"amount": 1, "account_name": "x"}',
             "account_name",
-            "is not known here; there are amount, accountName, metadata, place, ratio",
+            "is not known here; there are amount, accountName, metadata, place, ratio, type",
         ),
         (
             b'{"amount": 1, "a`b": "x"}',
             "a`b",
-            "is not known here; there are amount, accountName, metadata, place, ratio",
+            "is not known here; there are amount, accountName, metadata, place, ratio, type",
         ),
     ],
 )

@@ -9,6 +9,7 @@ from paymux.api.errors import (
     INVALID_ID,
     MISSING_OR_INVALID_BODY,
     NOT_FOUND,
+    NOT_IMPLEMENTED,
     TIMEOUT,
     UNAUTHENTICATED,
     VALIDATION,
@@ -68,6 +69,12 @@ REFUSALS = {
         "The body is larger than this service takes (PAYMUX_MAX_BODY_BYTES).",
     ),
     500: Refusal("Failed", "Ours to mend.", (INTERNAL,), "Something went wrong here; the log says what."),
+    501: Refusal(
+        "NotImplemented",
+        "Not done by this service; the message says what is.",
+        (NOT_IMPLEMENTED,),
+        "This service does not do that. Move money with POST /transfer-initiations.",
+    ),
     503: Refusal(
         "Unavailable",
         "The database is away for the moment.",

@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 from litestar import Request, delete, get, post
 
+from paymux.api.errors import NotBuilt
 from paymux.api.openapi.described import Access, described
 from paymux.api.requests import Injected, PathText, json_object
 from paymux.domain.ids import ConnectorID
@@ -106,4 +107,12 @@ async def reset(provider: PathText, connector_id: PathText, parts: Injected) -> 
     await parts.installing.reset(provider, ConnectorID.parse(connector_id))
 
 
-HANDLERS = [list_installed, list_templates, install, uninstall_only, uninstall, reset_only, reset]
+@post("/connectors/{provider:str}/transfers", status_code=204)
+@described(errors=(501,))
+async def transfer(provider: PathText, parts: Injected) -> None:
+    """Refuse: the service that this interface comes from has never done it, either."""
+    await parts.installing.find(provider, None)
+    raise NotBuilt(f"{NotBuilt.__doc__} Move money with POST /transfer-initiations.")
+
+
+HANDLERS = [list_installed, list_templates, install, uninstall_only, uninstall, reset_only, reset, transfer]

@@ -1,20 +1,26 @@
-"""Payments, each with its reports."""
+"""Payments, each with its reports; their metadata, and those that people bring in."""
 
 from collections.abc import Sequence
 from datetime import datetime
 from functools import partial
-from typing import Any
+from typing import Annotated, Any, Literal
+from uuid import UUID
 
 import msgspec
-from litestar import Request, get
+from litestar import Request, get, patch, post
 
 from paymux.api import lists
-from paymux.api.errors import NoSuchThing
+from paymux.api.errors import InvalidField, NoSuchThing
+from paymux.api.fields import account_of, happened_at, recorded, reference_of
 from paymux.api.lists import Listing
 from paymux.api.openapi.described import described
-from paymux.api.requests import Injected, Parts, PathText
+from paymux.api.requests import Injected, Parts, PathText, decoded, read
+from paymux.domain import payment as domain
+from paymux.domain.errors import shown as cut
 from paymux.domain.filter import Compare, Condition, Operator
 from paymux.domain.ids import ConnectorID, account_id, parse_payment_id, payment_id
+from paymux.domain.money import Amount, Asset
+from paymux.domain.payment import PaymentScheme, PaymentStatus, PaymentType
 from paymux.events.types import as_json
 from paymux.storage import payments
 from paymux.storage.database import Row
@@ -53,6 +59,50 @@ class Payment(msgspec.Struct, rename="camel", kw_only=True):
     metadata: Any
 
 
+class NewPayment(msgspec.Struct, rename="camel", kw_only=True, forbid_unknown_fields=True):
+    """A report about a payment that no connector brings in; ``reference`` says which payment."""
+
+    reference: str
+    connector_id: str = msgspec.field(name="connectorID")
+    created_at: str
+    amount: Annotated[int, msgspec.Meta(ge=0)]
+    type: PaymentType
+    status: PaymentStatus
+    # In either case.
+    scheme: str
+    asset: str
+    source_account_id: str | None = msgspec.field(name="sourceAccountID", default=None)
+    destination_account_id: str | None = msgspec.field(name="destinationAccountID", default=None)
+
+    def record(self, connector: ConnectorID, raw: bytes) -> domain.Payment:
+        """As it goes in. Raises InvalidField."""
+        asset = read("asset", Asset.parse, self.asset)
+        return domain.Payment(
+            reference=reference_of(connector, self.reference),
+            type=self.type,
+            status=self.status,
+            amount=read("amount", lambda minor: Amount(minor, asset), self.amount),
+            scheme=_scheme(self.scheme),
+            created_at=happened_at("createdAt", self.created_at),
+            source=account_of(connector, "sourceAccountID", self.source_account_id),
+            destination=account_of(connector, "destinationAccountID", self.destination_account_id),
+            raw=raw,
+        )
+
+
+class MetadataChange(msgspec.Struct, rename="camel", kw_only=True):
+    """What somebody said of one key; ``value`` is null where the provider no longer says it."""
+
+    key: str
+    value: str | None
+    created_at: datetime
+    by: Literal["provider", "person"]
+
+
+# Entries of the history of one payment's metadata.
+HISTORY_MAX = 1_000
+
+
 @get("/payments")
 @described(page=Payment, columns=PAYMENTS.columns)
 async def list_payments(parts: Injected, request: Request[Any, Any, Any]) -> Any:
@@ -72,11 +122,68 @@ async def list_of_connector(provider: PathText, parts: Injected, request: Reques
 @get("/payments/{payment:str}")
 async def get_payment(payment: PathText, parts: Injected) -> dict[str, Payment]:
     """Read one payment, by any identifier it ever had."""
+    return {"data": shown(await _find(parts, payment))}
+
+
+@post("/payments", status_code=200)
+@described(body=NewPayment, errors=(404, 409))
+async def create_payment(parts: Injected, request: Request[Any, Any, Any]) -> dict[str, Payment]:
+    """File a report about a payment, new or known, that no connector brings in."""
+    body = await decoded(request, NewPayment)
+    connector = read("connectorID", ConnectorID.parse, body.connector_id)
+    record = body.record(connector, await request.body())
+    key = await recorded(parts.recording.payment(connector, record))
+    return {"data": shown(await _rows(parts, key))}
+
+
+@patch("/payments/{payment:str}/metadata", status_code=204)
+@described(body=dict[str, str])
+async def update_metadata(payment: PathText, parts: Injected, request: Request[Any, Any, Any]) -> None:
+    """Set metadata beside what is there; what is set here stays, whatever the provider says."""
+    said = await decoded(request, dict[str, str])
+    rows = await _find(parts, payment)
+    await parts.recording.annotate(rows[0]["key"], said)
+
+
+@get("/payments/{payment:str}/metadata/history")
+async def metadata_history(payment: PathText, parts: Injected) -> dict[str, list[MetadataChange]]:
+    """List what was said of each key of the metadata, by the provider and by people, newest first."""
+    rows = await _find(parts, payment)
+    found = await payments.metadata_history(parts.database, rows[0]["key"], HISTORY_MAX)
+    return {
+        "data": [
+            MetadataChange(
+                key=one["key"],
+                value=one["value"],
+                created_at=one["created_at"],
+                by="person" if one["set_here"] else "provider",
+            )
+            for one in found
+        ]
+    }
+
+
+async def _find(parts: Parts, payment: str) -> list[Row]:
+    """The rows of a payment by any identifier it ever had. Raises InvalidId, NoSuchThing."""
     wanted = parse_payment_id(payment)
-    rows = await payments.get(parts.database, key_of(wanted))
-    if not rows or rows[0]["provider"] != wanted.connector.provider:
+    rows = await _rows(parts, key_of(wanted))
+    if rows[0]["provider"] != wanted.connector.provider:
         raise NoSuchThing("There is no such payment.")
-    return {"data": shown(rows)}
+    return rows
+
+
+async def _rows(parts: Parts, key: UUID) -> list[Row]:
+    rows = await payments.get(parts.database, key)
+    if not rows:
+        raise NoSuchThing("There is no such payment.")
+    return rows
+
+
+def _scheme(text: str) -> PaymentScheme:
+    try:
+        return PaymentScheme(text.lower())
+    except ValueError:
+        raise InvalidField("scheme", f"{cut(text)} is none of {', '.join(PaymentScheme)}") from None
 
 
 def _listing(parts: Parts, scope: str, *within: Condition) -> Listing:
@@ -116,4 +223,11 @@ def shown(rows: Sequence[Row]) -> Payment:
     )
 
 
-HANDLERS = [list_payments, list_of_connector, get_payment]
+HANDLERS = [
+    list_payments,
+    list_of_connector,
+    get_payment,
+    create_payment,
+    update_metadata,
+    metadata_history,
+]

@@ -15,6 +15,7 @@ BEGIN
     v_keys := ARRAY(SELECT p.key FROM payment p WHERE p.installation = p_installation LIMIT p_rows);
     IF v_keys <> '{}' THEN
         DELETE FROM adjustment WHERE payment = ANY (v_keys);
+        DELETE FROM annotation WHERE payment = ANY (v_keys);
         DELETE FROM payment WHERE key = ANY (v_keys);
         RETURN true;
     END IF;
@@ -23,6 +24,10 @@ BEGIN
         -- One account may have a history of millions: those first, and the accounts when there are none.
         DELETE FROM balance b WHERE b.ctid = ANY (ARRAY(
             SELECT c.ctid FROM balance c WHERE c.account = ANY (v_keys) LIMIT p_rows));
+        IF NOT FOUND THEN
+            DELETE FROM account_version v WHERE v.ctid = ANY (ARRAY(
+                SELECT c.ctid FROM account_version c WHERE c.account = ANY (v_keys) LIMIT p_rows));
+        END IF;
         IF NOT FOUND THEN
             DELETE FROM account WHERE key = ANY (v_keys);
         END IF;

@@ -46,7 +46,9 @@ BEGIN
         ON CONFLICT (key) DO UPDATE SET
             type = excluded.type, name = excluded.name, default_asset = excluded.default_asset,
             metadata = excluded.metadata, raw = excluded.raw, hash = excluded.hash, version = a.version + 1,
-            run = excluded.run, updated_at = now(),
+            run = excluded.run,
+            -- Two at once: who began earlier may come later, and each version lasts for a while.
+            updated_at = greatest(now(), a.updated_at + interval '1 microsecond'),
             created_at = CASE excluded.created_at WHEN now() THEN a.created_at ELSE excluded.created_at END
         WHERE a.hash IS DISTINCT FROM excluded.hash
         RETURNING a.key, a.reference, a.type, a.name, a.default_asset, a.created_at, a.version
@@ -138,7 +140,12 @@ BEGIN
         FROM latest l ORDER BY l.key
         ON CONFLICT (key) DO UPDATE SET
             (type, status, scheme, asset, amount, source, destination, metadata, hash, head, head_at) = (
-                SELECT * FROM (VALUES
+                SELECT v.type, v.status, v.scheme, v.asset, v.amount, v.source, v.destination,
+                       -- What people have set stays, over whatever the provider says.
+                       CASE WHEN o.annotations IS NULL THEN v.metadata
+                            ELSE coalesce(v.metadata, '{}') || o.annotations END,
+                       v.hash, v.head, v.head_at
+                FROM (VALUES
                     (o.type, o.status, o.scheme, o.asset, o.amount, o.source, o.destination, o.metadata, o.hash,
                      o.head, o.head_at),
                     (excluded.type, excluded.status, excluded.scheme, excluded.asset, excluded.amount, excluded.source,
@@ -157,10 +164,13 @@ BEGIN
                 WHEN o.created_at = o.first_at THEN least(o.first_at, excluded.first_at)
                 ELSE o.created_at END,
             updated_at = now()
-        RETURNING o.key, o.head, o.head_at, o.created_at, o.xmax = 0 AS added
+        RETURNING o.key, o.head, o.head_at, o.created_at, o.annotations, o.metadata, o.xmax = 0 AS added
     ), told AS (
-        INSERT INTO event (installation, type, object, part)
-        SELECT p_installation, 'SAVED_PAYMENT', w.key, w.head
+        INSERT INTO event (installation, type, object, part, facts)
+        SELECT p_installation, 'SAVED_PAYMENT', w.key, w.head,
+               -- Otherwise the report holds it all.
+               CASE WHEN w.annotations IS NOT NULL
+                    THEN json_build_object('report', w.head, 'metadata', w.metadata)::text END
         FROM written w WHERE ((w.key, w.head) IN (SELECT n.payment, n.report FROM filed n)) IS TRUE
         ORDER BY w.head_at, w.created_at, w.key
     )

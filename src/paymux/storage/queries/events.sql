@@ -21,19 +21,23 @@ SELECT set_config('enable_seqscan', $1, false), set_config('enable_hashjoin', $1
 -- transaction that commits late has a number lower than what was told before it. The batch comes
 -- first: joined before it is cut, a million that wait would be read for every thousand that are told.
 WITH batch AS MATERIALIZED (
-    SELECT seq, installation, type, object, part, facts, created_at FROM event
+    SELECT seq, installation, type, object, part, facts, created_at,
+           -- The report that a payment's event tells of: its part, unless people's metadata came between.
+           CASE type WHEN 'SAVED_PAYMENT' THEN coalesce((facts::json ->> 'report')::uuid, part) END AS report,
+           CASE type WHEN 'SAVED_PAYMENT' THEN facts::json ->> 'metadata' END AS metadata
+    FROM event
     WHERE published_at IS NULL
     ORDER BY seq
     LIMIT $1
 )
 SELECT e.seq, e.type, e.object, e.part, e.facts, e.created_at, i.uuid AS installation, i.provider, i.resets,
        p.reference, p.first_type, p.created_at AS payment_created_at, p.initial_amount,
-       a.type AS payment_type, a.status, a.scheme, a.asset, a.amount, a.metadata, a.raw,
+       a.type AS payment_type, a.status, a.scheme, a.asset, a.amount, coalesce(e.metadata, a.metadata::text) AS metadata, a.raw,
        s.reference AS source, d.reference AS destination, n.reference AS account
 FROM batch e
 LEFT JOIN installation i ON i.id = e.installation
 LEFT JOIN payment p ON p.key = e.object AND e.type = 'SAVED_PAYMENT'
-LEFT JOIN adjustment a ON a.payment = p.key AND a.report = e.part
+LEFT JOIN adjustment a ON a.payment = p.key AND a.report = e.report
 LEFT JOIN account s ON s.key = a.source
 LEFT JOIN account d ON d.key = a.destination
 LEFT JOIN account n ON n.key = e.object AND e.type IN ('SAVED_ACCOUNT', 'SAVED_BALANCE')

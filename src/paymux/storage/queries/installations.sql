@@ -33,6 +33,10 @@ FROM installation WHERE uuid = $1 AND status IN ('INSTALLED', 'RESETTING');
 SELECT id, uuid, provider, name, config, revision, max_tasks, status, problem, created_at, updated_at
 FROM installation WHERE id = $1;
 
+-- name: keep_open
+-- Until the end of the transaction: a reset or an uninstall waits for that.
+SELECT FROM installation WHERE id = $1 AND status = 'INSTALLED' FOR SHARE;
+
 -- name: names
 SELECT lower(name) FROM installation WHERE status <> 'UNINSTALLING';
 

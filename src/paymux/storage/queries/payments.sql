@@ -35,3 +35,22 @@ LEFT JOIN account s ON s.key = p.source
 LEFT JOIN account d ON d.key = p.destination
 WHERE p.key = $1
 ORDER BY a.reported_at DESC, a.report DESC;
+
+-- name: annotate
+SELECT annotate_payment($1, $2::jsonb, $3);
+
+-- name: metadata_history
+-- What each report said of a key that the one before did not, and what people have set: newest first. A
+-- value is NULL from when the provider no longer says it.
+WITH report AS (
+    SELECT a.reported_at, a.report, coalesce(a.metadata, '{}') AS said,
+           lag(coalesce(a.metadata, '{}'), 1, '{}') OVER (ORDER BY a.reported_at, a.report) AS before
+    FROM adjustment a WHERE a.payment = $1
+)
+SELECT r.reported_at AS created_at, k.key, r.said ->> k.key AS value, false AS set_here, 0 AS number
+FROM report r, LATERAL jsonb_object_keys(r.said || r.before) AS k (key)
+WHERE r.said -> k.key IS DISTINCT FROM r.before -> k.key
+UNION ALL
+SELECT n.created_at, n.key, n.value, true, n.number FROM annotation n WHERE n.payment = $1
+ORDER BY created_at DESC, set_here DESC, number DESC, key
+LIMIT $2;

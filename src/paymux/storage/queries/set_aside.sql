@@ -27,10 +27,6 @@ LIMIT $4;
 -- name: count_unreplayed
 SELECT count(*) FROM set_aside WHERE installation = $1 AND replayed_at IS NULL;
 
--- name: open
--- Keeps the installation open until the end of the transaction: a reset or an uninstall waits for that.
-SELECT FROM installation WHERE id = $1 AND status = 'INSTALLED' FOR SHARE;
-
 -- name: replayed
 UPDATE set_aside SET replayed_at = now() WHERE installation = $1 AND id = ANY ($2::uuid[]);
 

@@ -1,0 +1,60 @@
+"""Fields that the bodies of several nouns have, read and held to their rules."""
+
+from collections.abc import Awaitable
+from datetime import UTC, datetime, timedelta
+from typing import Final
+from uuid import UUID
+
+from paymux.api.errors import InvalidField
+from paymux.api.requests import read
+from paymux.domain.ids import ID_CHARS_MAX, ConnectorID, parse_account_id, payment_id
+from paymux.domain.payment import PaymentType
+from paymux.domain.times import parse_rfc3339
+from paymux.services.recording import CannotRecord
+
+# A sender's clock may be ahead of ours.
+SKEW_MAX = timedelta(minutes=5)
+# What some languages send where there is no time.
+_NO_TIME: Final = datetime.min.replace(tzinfo=UTC)
+# What records call otherwise than clients do.
+_SENT_AS = {
+    "name": "accountName",
+    "default_asset": "defaultAsset",
+    "source": "sourceAccountID",
+    "destination": "destinationAccountID",
+}
+
+
+def happened_at(field: str, text: str) -> datetime:
+    """When something happened: a time that is not in the future. Raises InvalidField."""
+    time = read(field, parse_rfc3339, text)
+    if time == _NO_TIME:
+        raise InvalidField(field, "is the time that means none")
+    if time > datetime.now(UTC) + SKEW_MAX:
+        raise InvalidField(field, "is in the future")
+    return time
+
+
+def reference_of(connector: ConnectorID, text: str) -> str:
+    """A reference that an identifier can be made of. Raises InvalidField."""
+    if len(payment_id(connector, text, PaymentType.TRANSFER)) > ID_CHARS_MAX:
+        raise InvalidField("reference", "is too long for an identifier")
+    return text
+
+
+def account_of(connector: ConnectorID, field: str, text: str | None) -> str | None:
+    """The reference of an account by its identifier; None where there is none. Raises InvalidField."""
+    if not text:
+        return None
+    wanted = read(field, parse_account_id, text)
+    if wanted.connector.reference != connector.reference:
+        raise InvalidField(field, "is of another installation than connectorID")
+    return wanted.reference
+
+
+async def recorded(recording: Awaitable[UUID]) -> UUID:
+    """The key of what was recorded. Raises InvalidField for a rule of records that it breaks."""
+    try:
+        return await recording
+    except CannotRecord as error:
+        raise InvalidField(_SENT_AS.get(error.field, error.field), error.why) from None

@@ -14,6 +14,8 @@ import structlog
 
 from paymux import __version__
 from paymux.api.app import application, watched
+from paymux.api.edge import BadEdge, Edge
+from paymux.api.edge import edge as read_edge
 from paymux.api.observed import App
 from paymux.api.paging import Cursors
 from paymux.api.requests import Parts
@@ -40,7 +42,7 @@ from paymux.services.recording import Recording
 from paymux.services.replaying import Replaying
 from paymux.services.resealing import Resealed, reseal
 from paymux.services.tending import Tending
-from paymux.settings import Settings
+from paymux.settings import BadSettings, Settings, variable
 from paymux.storage.database import Database
 from paymux.storage.embedded import EmbeddedPostgres
 from paymux.storage.installations import any_sealed
@@ -95,6 +97,23 @@ def ground(settings: Settings) -> Iterator[Ground]:
             new = not asyncio.run(any_sealed(url))
             keys = key_file(settings.data_dir / "encryption-keys", create=new)
         yield Ground(url, keys, mask, alone=True)
+
+
+def edge(settings: Settings) -> Edge:
+    """What stands between clients and the service.
+
+    Raises:
+        BadSettings: what is set of it cannot be used, or does not go together.
+    """
+    tokens = settings.api_tokens.get_secret_value() if settings.api_tokens else ""
+    try:
+        return read_edge(
+            auth=settings.auth, api_tokens=tokens, issuers=settings.auth_issuers or "",
+            audience=settings.auth_audience or "", cors_origins=settings.cors_origins or "",
+            body_seconds=settings.body_timeout, answer_seconds=settings.answer_timeout,
+        )  # fmt: skip
+    except BadEdge as error:
+        raise BadSettings({variable(error.setting): str(error)}) from None
 
 
 async def migrated(ground: Ground) -> list[str]:
@@ -215,8 +234,8 @@ async def _wired(
     )  # fmt: skip
     _watch(instruments.metrics, {"data": database, "bookkeeping": bookkeeping}, staff)
     return Service(
-        app=application(parts), watched=watched(parts), worker=staff, relay=relay, engine=engine,
-        database=database, bookkeeping=bookkeeping, registry=registry, installing=installing,
+        app=application(parts, edge(settings)), watched=watched(parts), worker=staff, relay=relay,
+        engine=engine, database=database, bookkeeping=bookkeeping, registry=registry, installing=installing,
         configuring=configuring, replaying=replaying, tending=tending, operating=operating, checkup=checkup,
         instruments=instruments,
     )  # fmt: skip

@@ -95,6 +95,25 @@ class Settings(BaseSettings):
     run_retention: Annotated[timedelta, BeforeValidator(_retention)] = Field(
         "720h", validate_default=True, description="How long the history of runs is kept."
     )
+    auth: Annotated[Literal["required", "off"], BeforeValidator(_lower)] | None = Field(
+        None, description="Whether callers must log in; without it, they must where it is said who may."
+    )
+    api_tokens: SecretStr | None = Field(
+        None, description="API tokens by their hashes: name:scopes:sha256, between commas."
+    )
+    auth_issuers: str | None = Field(
+        None, description="Comma-separated URLs of OIDC issuers whose JWTs are taken."
+    )
+    auth_audience: str | None = Field(None, description="Whom the JWTs must be for.")
+    cors_origins: str | None = Field(
+        None, description="Comma-separated sites whose pages may ask from a browser."
+    )
+    body_timeout: float = Field(
+        30.0, ge=0.1, le=3_600, description="Seconds in which the body of a request must have come in."
+    )
+    answer_timeout: float = Field(
+        120.0, ge=0.1, le=3_600, description="Seconds after which a request that got no answer is given up."
+    )
     max_body_bytes: int = Field(
         2 * 1024 * 1024, ge=1_024, le=1024**3, description="Bytes of the largest request body taken in."
     )
@@ -109,11 +128,13 @@ def read() -> Settings:
     try:
         return Settings()
     except ValidationError as error:
-        raise BadSettings({_variable(detail): _allowed(detail) for detail in error.errors()}) from None
+        problems = {variable(str(detail["loc"][0])): _allowed(detail) for detail in error.errors()}
+        raise BadSettings(problems) from None
 
 
-def _variable(detail: ErrorDetails) -> str:
-    return PREFIX + str(detail["loc"][0]).upper()
+def variable(name: str) -> str:
+    """What a setting is called in the environment."""
+    return PREFIX + name.upper()
 
 
 def _allowed(detail: ErrorDetails) -> str:

@@ -106,7 +106,9 @@ def test_all_lines_of_a_request_have_its_id(service: Service, directory: Path) -
     # The line about the request itself is written when it has been answered.
     eventually(lambda: _requests(service, "whole-story"), service.log)
     lines = service.lines(containing='"whole-story"')
-    assert [line["msg"] for line in lines] == ["Install connector", "Connector installed", "Request"]
+    assert [line["msg"] for line in lines] == [
+        "Install connector", "Connector installed", "Write", "Request",
+    ]  # fmt: skip
 
 
 def test_machines_that_ask_all_the_time_leave_no_lines(service: Service) -> None:

@@ -6,7 +6,10 @@ from litestar import Litestar
 from litestar.di import Provide
 from litestar.handlers import HTTPRouteHandler
 
+from paymux.api.audit import audited
+from paymux.api.edge import Edge
 from paymux.api.errors import handle
+from paymux.api.limits import limited
 from paymux.api.observed import App, Receive, Scope, Send, observed
 from paymux.api.openapi.document import document, encoded
 from paymux.api.openapi.page import rendered
@@ -51,14 +54,14 @@ HANDLERS: list[HTTPRouteHandler] = [
 ]
 
 
-def application(parts: Parts) -> App:
+def application(parts: Parts, edge: Edge) -> App:
     """Build it around a running service."""
-    return _application(parts, HANDLERS)
+    return _application(parts, HANDLERS, edge)
 
 
 def watched(parts: Parts) -> App:
     """Build what a process shows of itself that answers no other requests: its health and metrics."""
-    return _application(parts, [*system.HANDLERS, *metrics.HANDLERS])
+    return _application(parts, [*system.HANDLERS, *metrics.HANDLERS], Edge())
 
 
 def described(version: str) -> documents.Documents:
@@ -67,7 +70,7 @@ def described(version: str) -> documents.Documents:
     return documents.Documents(machine=encoded(written), people=rendered(written))
 
 
-def _application(parts: Parts, handlers: Sequence[HTTPRouteHandler]) -> App:
+def _application(parts: Parts, handlers: Sequence[HTTPRouteHandler], edge: Edge) -> App:
     litestar = Litestar(
         handlers,
         dependencies={
@@ -75,13 +78,20 @@ def _application(parts: Parts, handlers: Sequence[HTTPRouteHandler]) -> App:
             # When first asked for: most processes never are.
             "documents": Provide(lambda: described(parts.version), sync_to_thread=False, use_cache=True),
         },
+        guards=[edge.gate.guard],
+        cors_config=edge.cors,
         exception_handlers={Exception: handle},
         request_max_body_size=parts.max_body_bytes,
         openapi_config=None,
         logging_config=None,
     )
 
-    app = observed(litestar, parts.instruments)  # type: ignore[arg-type]  # its scope is this one, spelled out
+    timed = limited(
+        litestar,  # type: ignore[arg-type]  # its scope is this one, spelled out
+        edge.body_seconds,
+        edge.answer_seconds,
+    )
+    app = observed(audited(timed), parts.instruments)
 
     async def both(scope: Scope, receive: Receive, send: Send) -> None:
         # The path without its prefix, so there is one set of routes and no second one to forget.

@@ -4,6 +4,7 @@ Messages are made by us or by a rule that was broken; an error nobody foresaw sa
 it happened, and is in the log with everything.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 import structlog
@@ -11,6 +12,7 @@ from litestar import Request, Response
 from litestar.exceptions import HTTPException, MethodNotAllowedException, NotFoundException
 from litestar.exceptions.http_exceptions import RequestEntityTooLarge
 
+from paymux.api.auth.callers import IssuerAway, NotAllowed, NotAuthenticated
 from paymux.domain.errors import SHOWN_CHARS_MAX, DomainError, InvalidId
 from paymux.runtime.installations import InstallationGone
 from paymux.runtime.registry import UnknownConnector
@@ -37,8 +39,8 @@ UNAUTHENTICATED = "UNAUTHENTICATED"
 FORBIDDEN = "FORBIDDEN"
 TIMEOUT = "TIMEOUT"
 
-_BAD_REQUEST, _NOT_FOUND, _CONFLICT, _INTERNAL = 400, 404, 409, 500
-_NOT_IMPLEMENTED, _UNAVAILABLE = 501, 503
+_BAD_REQUEST, _UNAUTHENTICATED, _FORBIDDEN, _NOT_FOUND, _TOO_SLOW, _CONFLICT = 400, 401, 403, 404, 408, 409
+_INTERNAL, _NOT_IMPLEMENTED, _UNAVAILABLE = 500, 501, 503
 
 
 class InvalidBody(ValueError):
@@ -59,6 +61,13 @@ class InvalidQuery(ValueError):
     """A query parameter is wrong."""
 
 
+class BodyTooSlow(Exception):
+    """The body did not come in time (PAYMUX_BODY_TIMEOUT)."""
+
+    # What is left of the body would be taken for the next request.
+    headers: Mapping[str, str] = {"Connection": "close"}
+
+
 class NoSuchThing(LookupError):
     """There is no such object."""
 
@@ -68,6 +77,10 @@ class NotBuilt(NotImplementedError):
 
 
 _CLIENT: list[tuple[type[Exception], int, str]] = [
+    (NotAuthenticated, _UNAUTHENTICATED, UNAUTHENTICATED),
+    (NotAllowed, _FORBIDDEN, FORBIDDEN),
+    (IssuerAway, _UNAVAILABLE, INTERNAL),
+    (BodyTooSlow, _TOO_SLOW, TIMEOUT),
     (InvalidBody, _BAD_REQUEST, MISSING_OR_INVALID_BODY),
     (InvalidId, _BAD_REQUEST, INVALID_ID),
     (Ambiguous, _BAD_REQUEST, INVALID_ID),
@@ -116,7 +129,9 @@ def handle(request: "Request[Any, Any, Any]", error: Exception) -> Response[dict
     """Turn an exception into an answer."""
     for kind, status, code in _CLIENT:
         if isinstance(error, kind):
-            return answer(status, code, str(error), getattr(error, "fields", None) or None)
+            refused = answer(status, code, str(error), getattr(error, "fields", None) or None)
+            refused.headers.update(getattr(error, "headers", {}))
+            return refused
     if isinstance(error, HTTPException) and error.status_code < _INTERNAL:
         return _refused(request, error)
     log = structlog.get_logger().bind(component="api", method=request.method, path=request.url.path)

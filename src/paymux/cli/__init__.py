@@ -15,6 +15,7 @@ from paymux.cli.sandbox import sandbox
 from paymux.cli.serve import serve
 from paymux.cli.set_aside import set_aside
 from paymux.cli.tasks import tasks
+from paymux.cli.token import token
 from paymux.cli.worker import worker
 from paymux.settings import BadSettings
 from paymux.storage.database import DatabaseError
@@ -39,6 +40,7 @@ app.command()(sandbox)
 app.add_typer(connectors, name="connectors")
 app.add_typer(tasks, name="tasks")
 app.add_typer(set_aside, name="set-aside")
+app.add_typer(token, name="token")
 
 
 def _version(asked: bool) -> None:  # noqa: FBT001 - typer calls it so

@@ -1,6 +1,7 @@
 """Asks a running service over HTTP, on behalf of the operators' commands."""
 
 import json
+import os
 from collections.abc import Mapping
 from ipaddress import ip_address
 from typing import Annotated, Any
@@ -12,10 +13,12 @@ import typer
 from paymux import __version__
 
 # Seconds. A service that is there takes a connection at once; an install talks to a provider.
-_CONNECT, _ANSWER = 5.0, 120.0
+_CONNECT, _ANSWER = 5.0, 150.0
 # Rows a request: what the service gives at most.
 _PAGE = "100"
-_NOT_FOUND = 404
+_UNAUTHENTICATED, _FORBIDDEN, _NOT_FOUND = 401, 403, 404
+# In the environment alone: whatever stands on a command line is seen by everybody on the machine.
+TOKEN = "PAYMUX_TOKEN"  # noqa: S105 - the name of a variable
 
 Url = Annotated[
     str,
@@ -51,7 +54,7 @@ class Service:
             raise typer.BadParameter(f"{url!r} is no URL such as {URL}", param_hint="--url")
         self._http = httpx.Client(
             base_url=address,
-            headers={"User-Agent": f"paymux/{__version__}"},
+            headers={"User-Agent": f"paymux/{__version__}", **_login()},
             timeout=httpx.Timeout(_ANSWER, connect=_CONNECT),
             # A proxy that the environment names does not lead back to this machine.
             trust_env=not _is_local(address.host),
@@ -119,10 +122,19 @@ class Service:
             content = ""
         if answer.is_success and isinstance(content, dict | None):
             return content
+        if answer.status_code in (_UNAUTHENTICATED, _FORBIDDEN) and isinstance(content, dict):
+            raise Failed(f"{content.get('errorMessage')} {TOKEN} says which token to send.")
         if isinstance(content, dict) and "errorMessage" in content:
             kind = NoSuchThing if answer.status_code == _NOT_FOUND else Failed
             raise kind(content["errorMessage"])
         raise Failed(f"What answers at {self._url} is not paymux (HTTP {answer.status_code}).")
+
+
+def _login() -> dict[str, str]:
+    token = os.environ.get(TOKEN, "").strip()
+    if not token.isascii() or not token.isprintable():
+        raise Failed(f"{TOKEN} is no token.")
+    return {"Authorization": f"Bearer {token}"} if token else {}
 
 
 def at(installation: Mapping[str, Any], *rest: str) -> str:

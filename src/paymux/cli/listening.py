@@ -17,6 +17,8 @@ from paymux.api.observed import App
 _CLOSING = 5
 # Connections that wait to be accepted.
 _BACKLOG = 2048
+# Bytes of an address with its headers: a filter of the longest kind fits, with every character escaped.
+_HEAD = 64 * 1024
 
 
 class _Server(uvicorn.Server):
@@ -59,6 +61,9 @@ async def serving(app: App, listener: socket.socket) -> AsyncIterator[asyncio.Ta
         access_log=False,
         lifespan="off",
         server_header=False,
+        # The one whose limit is ours to set, whichever others happen to be installed.
+        http="h11",
+        h11_max_incomplete_event_size=_HEAD,
         timeout_graceful_shutdown=_CLOSING,
     )
     server = _Server(config)

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import Annotated
 
+import structlog
 import typer
 
 from paymux import bootstrap, settings
@@ -18,6 +19,12 @@ Try next:
   echo '{{"created_at": "2019-05-15T14:00:00.000Z", "reference": "test", "amount": 100, "asset": "EUR/2", "type": "TRANSFER", "status": "SUCCEEDED", "scheme": "visa"}}' > /tmp/payments/test.json
   curl {url}/payments
 Or connect a provider that misbehaves on request: paymux sandbox"""  # noqa: E501 - commands to be copied whole
+
+_NOT_OPEN = (
+    "paymux: will not listen on {host} without authentication: whoever reaches it could read and change"
+    " everything. Say who may: PAYMUX_API_TOKENS takes what paymux token new prints, and PAYMUX_AUTH_ISSUERS"
+    " the address of your login. Where a proxy in front decides, PAYMUX_AUTH=off says so."
+)
 
 
 def serve(
@@ -40,14 +47,14 @@ def serve(
     chosen = settings.read().model_copy(update={k: v for k, v in given.items() if v is not None})
     # Before anything is started: an address in use is the commonest mistake.
     with listen(chosen.host, chosen.port) as listener:
-        if is_open(listener):
-            typer.echo(
-                f"paymux: WARNING: listening on {chosen.host} without authentication: whoever reaches it can"
-                " read and change everything. Put a proxy that authenticates in front, or listen on"
-                " 127.0.0.1.",
-                err=True,
-            )
+        asks = bootstrap.edge(chosen).gate.asks
+        if not asks and chosen.auth is None and is_open(listener):
+            typer.echo(_NOT_OPEN.format(host=chosen.host), err=True)
+            raise typer.Exit(1)
         with bootstrap.ground(chosen) as ground:
+            if not asks:
+                log = structlog.get_logger().bind(component="auth", host=chosen.host)
+                log.warning("NO AUTHENTICATION: whoever reaches this address can read and change everything")
             run(_serve(chosen, ground, listener, worker=not no_worker))
 
 

@@ -76,8 +76,7 @@ def judge(error: BaseException, attempts: int) -> Judgement:
 
 def backoff(attempts: int) -> timedelta:
     """Delay before the next attempt, with jitter so that many do not come back together."""
-    delay: timedelta = min(FIRST_DELAY * 2 ** min(attempts, _DOUBLINGS), LONGEST_DELAY)
-    return delay * random.uniform(0.8, 1.2)  # noqa: S311 - spreads, hides nothing
+    return _spread(min(FIRST_DELAY * 2 ** min(attempts, _DOUBLINGS), LONGEST_DELAY))
 
 
 def crashed(crashes: int) -> Ending | None:
@@ -85,7 +84,8 @@ def crashed(crashes: int) -> Ending | None:
     beyond = crashes - CRASHES_MAX
     if beyond <= 0:
         return None
-    rest: timedelta = min(FIRST_REST * 2 ** min(beyond - 1, _REST_DOUBLINGS), LONGEST_REST)
+    # Apart from what merely ran beside it, and died with it each time.
+    rest = _spread(min(FIRST_REST * 2 ** min(beyond - 1, _REST_DOUBLINGS), LONGEST_REST))
     text = f"Its worker died, or stood still, {crashes} times in a row while it ran."
     return Ending("FAILED", text, rest, fault="CRASH")
 
@@ -101,6 +101,10 @@ def describe(error: BaseException) -> str:
         if not text or not isinstance(error, ConnectorError | TimeoutError | UnknownConnector):
             text = f"{type(error).__name__}: {text}" if text else type(error).__name__
     return text.replace("\0", "\\u0000").encode("utf-8", "backslashreplace").decode()[:ERROR_MAX]
+
+
+def _spread(delay: timedelta) -> timedelta:
+    return delay * random.uniform(0.8, 1.2)  # noqa: S311 - spreads, hides nothing
 
 
 def _judge_all(group: BaseExceptionGroup[BaseException], attempts: int) -> Judgement:

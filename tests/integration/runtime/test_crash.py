@@ -137,7 +137,7 @@ async def test_a_task_that_kills_its_workers_is_given_a_rest(scene: Scene) -> No
     assert row is not None
     assert (row["status"], row["attempts"], row["place"]) == ("FAILED", 1, False)
     assert "3 times in a row" in row["error"]
-    assert row["next_run_at"] - row["updated_at"] > timedelta(seconds=59)
+    assert row["next_run_at"] - row["updated_at"] > timedelta(seconds=45)
     await scene.until(lambda: scene.db.fetchval(_OTHERS_DONE), 20)
     assert survivor.returncode is None
     assert len(scene.said("drowns")) == 3

@@ -151,21 +151,24 @@ class Worker:
         Raises:
             Superseded, InstallationGone: the task is no longer ours, so the job may not be either.
         """
-        log = structlog.get_logger().bind(component="scheduler")
+        log = structlog.get_logger().bind(component="scheduler", **{"task-id": str(begun.task)})
         planner: Planner | None = None
         counts = [0] * 5
         if begun.cancelled:
             seen.ended(_STOPPED.outcome)
             return await self._finish(begun, planner, _STOPPED, counts, go_on)
         if (rest := crashed(begun.crashes)) is not None:
-            log.error("Task given a rest", error=rest.error, **{"task-id": str(begun.task)})
+            log.error("Task given a rest", error=rest.error)
             seen.ended(rest.outcome, rest.error)
             return await self._finish(begun, planner, rest, counts, go_on)
         try:
             installation = await self._insist(
                 lambda: self._installations.at(begun.installation, begun.revision)
             )
-            log = log.bind(**{"connectorID": installation.id.encode(), "task-id": str(begun.task)})
+            log = structlog.get_logger().bind(
+                component="scheduler",
+                **{"connectorID": installation.id.encode(), "task-id": str(begun.task)},
+            )
             seen.provider = installation.id.provider
             holder = Holder(
                 begun.installation, installation.id.reference, begun.task, begun.token, seen.provider

@@ -316,6 +316,49 @@ async def test_no_burst_follows_a_pause(probe: Any, start: Any) -> None:
     assert probe.runs("a") == 2
 
 
+async def test_a_beat_goes_on_across_a_restart(probe: Any, start: Any) -> None:
+    """Three beats were missed: it runs once at once, and then on the beat it always had."""
+    period = timedelta(seconds=0.5)
+    first = await (await start(probe)).install()
+    await first.schedule(act("a"), Schedule.every(period))
+    beat = (await first.reached(act("a"), "ACTIVE"))["next_run_at"]
+    await first.service.worker.stop(timedelta(0))
+    await asyncio.sleep(4 * period.total_seconds())
+    missed = await first.task(act("a"))
+    runs = probe.runs("a")
+    await start(probe)
+    began = time.monotonic()
+    await first.until(lambda: probe.runs("a") >= runs + 3)
+
+    assert time.monotonic() - began > 0.9 * period.total_seconds(), "a burst"
+    row = await first.reached(act("a"), "ACTIVE")
+    for at in (missed["next_run_at"], row["next_run_at"]):
+        beats = (at - beat) / period
+        assert abs(beats - round(beats)) < 0.001
+    assert not probe.overlapped
+
+
+async def test_a_new_period_outlives_a_restart(probe: Any, start: Any) -> None:
+    """Asked for while nobody was there to run it; whoever comes next goes by the new one."""
+    first = await (await start(probe)).install()
+    await first.schedule(act("a"), Schedule.every(HOUR))
+    await first.reached(act("a"), "ACTIVE")
+    await first.service.worker.stop(timedelta(0))
+    await first.schedule(act("a"), Schedule.every(timedelta(seconds=0.2)))
+    second = await start(probe)
+    await first.until(lambda: probe.runs("a") >= 4, 4)
+    await second.service.worker.stop(timedelta(1))
+    await first.schedule(act("a"), Schedule.every(HOUR))
+    runs = probe.runs("a")
+    await start(probe)
+    await first.until(lambda: probe.runs("a") == runs + 1)
+    await asyncio.sleep(0.7)
+
+    assert probe.runs("a") == runs + 1
+    row = await first.reached(act("a"), "ACTIVE")
+    assert (row["period"], row["next_run_at"] - row["last_run_at"] > HOUR / 2) == (HOUR, True)
+
+
 async def test_a_delay_does_not_start_over_with_the_worker(probe: Any, start: Any) -> None:
     """The time a task waits for is stored: another worker, later, runs it when it is due."""
     first = await (await start(probe)).install()

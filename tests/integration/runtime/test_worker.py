@@ -178,6 +178,30 @@ async def test_a_task_that_hangs_is_cut_off(probe: Any, start: Any) -> None:
     assert row["next_run_at"] is not None
 
 
+async def test_a_child_outlives_whoever_scheduled_it(probe: Any, start: Any) -> None:
+    """It has a limit of its own: neither its parent's end by time nor the stopping of that one reach it."""
+    site = await (await start(probe)).install()
+
+    async def parent(ctx: TaskContext) -> None:
+        await ctx.schedule(act("child"), Schedule.every(timedelta(seconds=0.1)))
+        await ctx.ingest()
+        await asyncio.sleep(60)
+
+    async def child(_: TaskContext) -> None:
+        await asyncio.sleep(0.5)  # longer than its parent may take
+
+    probe.acts |= {"parent": parent, "child": child}
+    hasty = {"hasty": {"key": "parent"}}
+    await site.schedule(hasty)
+    await site.reached(hasty, "FAILED")
+    await site.service.operating.task("pause", site.key, site.id(hasty))
+    runs = probe.runs("child")
+    await site.until(lambda: probe.runs("child") >= runs + 3)
+
+    assert probe.cancelled["child"] == 0
+    assert set(await site.outcomes(act("child"))) == {"SUCCEEDED"}
+
+
 async def test_code_that_ignores_its_end_loses_its_place(probe: Any, start: Any) -> None:
     """The only place goes to the next task, and what the deaf code commits later is refused."""
     probe.max_tasks = 1

@@ -27,7 +27,8 @@ from paymux.logs import configure
 from paymux.observe import traces
 from paymux.observe.instruments import Instruments
 from paymux.observe.metrics import Gauge, Metrics
-from paymux.runtime.engine import Engine, PgQueuerEngine
+from paymux.runtime.dispatcher import AT_ONCE, Dispatcher, Times
+from paymux.runtime.engine import MONEY, Engine, PgQueuerEngine
 from paymux.runtime.installations import Installations
 from paymux.runtime.keeping import kept_up
 from paymux.runtime.registry import Registry
@@ -42,6 +43,7 @@ from paymux.services.recording import Recording
 from paymux.services.replaying import Replaying
 from paymux.services.resealing import Resealed, reseal
 from paymux.services.tending import Tending
+from paymux.services.transferring import Transferring
 from paymux.settings import BadSettings, Settings, variable
 from paymux.storage.database import Database
 from paymux.storage.embedded import EmbeddedPostgres
@@ -140,6 +142,7 @@ class Service(msgspec.Struct, frozen=True, kw_only=True):
 
     app: App
     worker: Worker
+    dispatcher: Dispatcher
     relay: Relay
     engine: Engine
     database: Database
@@ -151,6 +154,7 @@ class Service(msgspec.Struct, frozen=True, kw_only=True):
     replaying: Replaying
     tending: Tending
     operating: Operating
+    transferring: Transferring
     checkup: Checkup
     instruments: Instruments
     # Health and metrics alone, for a process that answers nothing else.
@@ -183,7 +187,10 @@ async def service(
         settings,
         ground,
         registry,
-        engine_of(ground.url, heartbeat=heartbeat, concurrency=settings.run_concurrency),
+        (
+            engine_of(ground.url, heartbeat=heartbeat, concurrency=settings.run_concurrency),
+            engine_of(ground.url, heartbeat=heartbeat, concurrency=AT_ONCE, lane=MONEY),
+        ),
         instruments or Instruments(Metrics(__version__), _traces(log)),
     )
     background: list[asyncio.Task[None]] = []
@@ -191,12 +198,16 @@ async def service(
     try:
         if worker:
             await _restore(made, ground, log)
-            background = _begin(over, worker=made.worker.run, relay=made.relay.run, tending=made.tending.run)
+            background = _begin(
+                over, worker=made.worker.run, dispatcher=made.dispatcher.run, relay=made.relay.run,
+                tending=made.tending.run,
+            )  # fmt: skip
         yield made
     finally:
         log.info("Stopping scheduler...", running=made.worker.running)
         over.set()
-        await made.worker.stop(timedelta(seconds=settings.grace))
+        grace = timedelta(seconds=settings.grace)
+        await asyncio.gather(made.worker.stop(grace), made.dispatcher.stop(grace))
         made.relay.stop()
         await made.replaying.close()
         await made.tending.close()
@@ -208,9 +219,14 @@ async def service(
 
 
 async def _wired(
-    settings: Settings, ground: Ground, registry: Registry, engine: Engine, instruments: Instruments
+    settings: Settings,
+    ground: Ground,
+    registry: Registry,
+    lanes: tuple[Engine, Engine],
+    instruments: Instruments,
 ) -> Service:
     """Make every part and give it what it works with."""
+    engine, money = lanes
     database = await Database.open(ground.url, size=settings.pool_size)
     bookkeeping = await Database.open(ground.url, size=settings.pool_size, synchronous_commit="off")
     relay = Relay(database, LogSink())
@@ -225,19 +241,26 @@ async def _wired(
         database=database, bookkeeping=bookkeeping, engine=engine, installations=at_work,
         ingester=ingester, mask=ground.mask, instruments=instruments, retention=settings.run_retention,
     )  # fmt: skip
+    dispatcher = Dispatcher(
+        database=database, engine=money, tasks=engine, installations=at_work, ingester=ingester,
+        mask=ground.mask, told=relay.told, times=Times(settings.look_up_schedule, settings.heartbeat),
+    )  # fmt: skip
+    transferring = Transferring(means, money)
     parts = Parts(
         database=database, registry=registry, installing=installing, configuring=configuring,
         replaying=replaying, pooling=Pooling(database, relay.told), operating=operating, checkup=checkup,
-        recording=Recording(means, installing, ingester), instruments=instruments, engine=engine,
+        recording=Recording(means, installing, ingester), transferring=transferring,
+        instruments=instruments, engine=engine,
         cursors=Cursors(hashlib.blake2b(b"cursors", key=ground.keys[0], digest_size=32).digest()),
         version=__version__, max_body_bytes=settings.max_body_bytes,
     )  # fmt: skip
     _watch(instruments.metrics, {"data": database, "bookkeeping": bookkeeping}, staff)
     return Service(
-        app=application(parts, edge(settings)), watched=watched(parts), worker=staff, relay=relay,
+        app=application(parts, edge(settings)), watched=watched(parts), worker=staff,
+        dispatcher=dispatcher, relay=relay,
         engine=engine, database=database, bookkeeping=bookkeeping, registry=registry, installing=installing,
         configuring=configuring, replaying=replaying, tending=tending, operating=operating, checkup=checkup,
-        instruments=instruments,
+        transferring=transferring, instruments=instruments,
     )  # fmt: skip
 
 

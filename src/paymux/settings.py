@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_core import ErrorDetails, PydanticCustomError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from paymux.domain.duration import parse_duration
 from paymux.domain.errors import DomainError
@@ -46,6 +46,21 @@ def _retention(value: Any) -> Any:
     if not isinstance(kept, timedelta) or kept < _RETENTION_MIN:
         raise PydanticCustomError("duration", "must be a duration of an hour or more, such as 720h")
     return kept
+
+
+def _schedule(value: Any) -> Any:
+    """Durations in a row, such as 30s,5m."""
+    try:
+        waits = (
+            tuple(parse_duration(one.strip()) for one in value.split(","))
+            if isinstance(value, str)
+            else value
+        )
+    except DomainError:
+        waits = ()
+    if not waits or min(waits) <= timedelta(0):
+        raise PydanticCustomError("schedule", "must be durations longer than nothing, such as 30s,5m,1h,24h")
+    return waits
 
 
 class Settings(BaseSettings):
@@ -113,6 +128,11 @@ class Settings(BaseSettings):
     )
     answer_timeout: float = Field(
         120.0, ge=0.1, le=3_600, description="Seconds after which a request that got no answer is given up."
+    )
+    look_up_schedule: Annotated[tuple[timedelta, ...], NoDecode, BeforeValidator(_schedule)] = Field(
+        "30s,5m,1h,24h",
+        validate_default=True,
+        description="When an order whose outcome is unknown is looked up, each wait after the one before.",
     )
     max_body_bytes: int = Field(
         2 * 1024 * 1024, ge=1_024, le=1024**3, description="Bytes of the largest request body taken in."

@@ -12,6 +12,7 @@ from paymux.storage.balances import BALANCES
 from paymux.storage.listing import Noun
 from paymux.storage.payments import PAYMENTS
 from paymux.storage.pools import POOLS
+from paymux.storage.transfers import TRANSFERS
 
 SECTION = (
     (Path(__file__).parents[2] / "docs/reference/http.md").read_text("utf-8").partition("## Asking lists")[2]
@@ -20,7 +21,13 @@ SECTION = (
 
 @pytest.mark.parametrize(
     ("name", "noun"),
-    [("payments", PAYMENTS), ("accounts", ACCOUNTS), ("balances", BALANCES), ("pools", POOLS)],
+    [
+        ("payments", PAYMENTS),
+        ("accounts", ACCOUNTS),
+        ("balances", BALANCES),
+        ("pools", POOLS),
+        ("transfer initiations", TRANSFERS),
+    ],
 )
 def test_every_column_is_documented(name: str, noun: Noun) -> None:
     """One row a list in docs/reference/http.md, under Filters, with all of its columns."""

@@ -30,6 +30,7 @@ from paymux.api.v1 import (
     set_aside,
     system,
     tasks,
+    transfers,
 )
 
 PREFIX = "/api/payments"
@@ -51,6 +52,7 @@ HANDLERS: list[HTTPRouteHandler] = [
     *balances.HANDLERS,
     *pools.HANDLERS,
     *events.HANDLERS,
+    *transfers.HANDLERS,
 ]
 
 

@@ -24,7 +24,8 @@ from paymux.services.operating import NoSuchTask, NotNow
 from paymux.services.pooling import NoSuchPool, NotInPool, PoolNameTaken, PoolTooLarge
 from paymux.services.recording import NoSuchPayment, TooMuchMetadata
 from paymux.services.replaying import CannotReplay, NoSuchRecord, StillRefused
-from paymux.services.tending import TakenOver
+from paymux.services.tending import OrdersOpen, TakenOver
+from paymux.services.transferring import NoSuchAccount, NoSuchTransfer, NotPossible, WrongOrder
 from paymux.storage.database import is_away
 from paymux.storage.vault import KeyMissing, Tampered
 
@@ -103,6 +104,11 @@ _CLIENT: list[tuple[type[Exception], int, str]] = [
     (NoSuchPayment, _NOT_FOUND, NOT_FOUND),
     (TooMuchMetadata, _BAD_REQUEST, VALIDATION),
     (NotBuilt, _NOT_IMPLEMENTED, NOT_IMPLEMENTED),
+    (NoSuchTransfer, _NOT_FOUND, NOT_FOUND),
+    (NoSuchAccount, _NOT_FOUND, NOT_FOUND),
+    (NotPossible, _CONFLICT, CONFLICT),
+    (OrdersOpen, _CONFLICT, CONFLICT),
+    (WrongOrder, _BAD_REQUEST, VALIDATION),
     (InvalidQuery, _BAD_REQUEST, VALIDATION),
     (InvalidField, _BAD_REQUEST, VALIDATION),
     (BadConfig, _BAD_REQUEST, VALIDATION),

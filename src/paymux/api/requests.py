@@ -24,6 +24,7 @@ from paymux.services.operating import Operating
 from paymux.services.pooling import Pooling
 from paymux.services.recording import Recording
 from paymux.services.replaying import Replaying
+from paymux.services.transferring import Transferring
 from paymux.storage.database import Database
 
 T = TypeVar("T")
@@ -41,6 +42,7 @@ class Parts(msgspec.Struct, frozen=True):
     pooling: Pooling
     recording: Recording
     operating: Operating
+    transferring: Transferring
     checkup: Checkup
     cursors: Cursors
     instruments: Instruments

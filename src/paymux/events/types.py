@@ -13,6 +13,7 @@ import msgspec
 from paymux.domain.ids import ConnectorID, account_id, payment_id
 from paymux.events import payloads
 from paymux.events.payloads import Payload, SavedPayment, Time
+from paymux.events.transfers import transfer
 
 TOPIC = "payments"
 APP = "payments"
@@ -51,6 +52,12 @@ class EventType(StrEnum):
         return member
 
 
+_TRANSFERS = {
+    EventType.SAVED_TRANSFER_INITIATION: payloads.SavedTransferInitiation,
+    EventType.DELETED_TRANSFER_INITIATION: payloads.DeletedTransferInitiation,
+}
+
+
 class Event(msgspec.Struct, Generic[P_co], frozen=True, rename="camel"):
     """The envelope."""
 
@@ -67,6 +74,8 @@ def from_row(row: Any) -> Event[Any]:
     connector = ConnectorID(row["provider"], row["installation"]) if row["installation"] else None
     if row["type"] == EventType.SAVED_PAYMENT and row["reference"] is not None and connector:
         payload: Any = _payment(row, connector)
+    elif row["type"] in _TRANSFERS and row["facts"] and connector:
+        payload = transfer(_TRANSFERS[row["type"]], row["facts"], connector)
     else:
         payload = _told(row, connector)
     name = f"{row['type']}:{row['object']}:{row['part']}"

@@ -32,7 +32,8 @@ from paymux.runtime.patience import is_lost, patiently
 from paymux.storage.database import LOST, Connection, Database
 from paymux.storage.tasks import Job
 
-_ENTRYPOINT = "run"
+# Jobs of a lane are taken by its own workers: those of one are not held up by those of another.
+TASKS, MONEY = "run", "pay"
 _SCHEMA = "paymux"
 # Jobs claimed at once.
 _BATCH = 25
@@ -123,10 +124,11 @@ def _queries(driver: AsyncpgDriver | AsyncpgPoolDriver) -> Queries:
 
 
 class PgQueuerEngine:
-    """The engine on the database that holds everything else."""
+    """The engine on the database that holds everything else, or one lane of it."""
 
-    def __init__(self, url: str, *, heartbeat: timedelta, concurrency: int) -> None:
+    def __init__(self, url: str, *, heartbeat: timedelta, concurrency: int, lane: str = TASKS) -> None:
         self._url = url
+        self._lane = lane
         self._heartbeat = heartbeat
         self._concurrency = concurrency
         self._lent = 0
@@ -149,7 +151,7 @@ class PgQueuerEngine:
         if not jobs:
             return
         await _queries(AsyncpgDriver(db)).enqueue(  # type: ignore[arg-type]  # a pool's connection is one
-            [_ENTRYPOINT] * len(jobs),
+            [self._lane] * len(jobs),
             [msgspec.json.encode(_Order(job.task, job.generation)) for job in jobs],
             [0] * len(jobs),
             [job.delay for job in jobs],
@@ -190,7 +192,7 @@ class PgQueuerEngine:
         batch = min(_BATCH, self._concurrency)
         manager = self._manager = _Manager(_queries(driver), _NAMES.channel)
         manager.room = lambda: self._concurrency + self._lent
-        manager.entrypoint(_ENTRYPOINT)(deliver)
+        manager.entrypoint(self._lane)(deliver)
         if self._stopping.is_set():
             return
         await manager.run(

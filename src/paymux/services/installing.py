@@ -24,8 +24,8 @@ from paymux.runtime.scheduling import Planner
 from paymux.sdk.config import ConnectorConfig, load, masked
 from paymux.services.calling import calling
 from paymux.services.means import Means
-from paymux.services.tending import TakenOver, Tending, limited, tell
-from paymux.storage import installations
+from paymux.services.tending import OrdersOpen, TakenOver, Tending, limited, tell
+from paymux.storage import installations, transfers
 from paymux.storage.database import Row, UniqueViolation
 
 # Somebody waits for it, and wants it gone.
@@ -85,11 +85,14 @@ class Installing:
         """Uninstall; its data is deleted afterwards, in the background.
 
         Raises:
-            NotInstalled, Ambiguous: nothing was changed.
+            NotInstalled, Ambiguous, OrdersOpen: nothing was changed.
         """
         row = await self.find(provider, connector)
         log = structlog.get_logger().bind(component="connector-manager", provider=row["provider"])
         shown = ConnectorID(row["provider"], row["uuid"]).encode()
+        async with self._database.transaction() as db:  # before the connector takes anything back
+            if unsettled := await transfers.at_the_provider(db, row["id"]):
+                raise OrdersOpen(unsettled)
         log.info("Uninstalling connector", connectorID=shown)
         log.info("Stopping scheduler...", connectorID=shown)
         try:

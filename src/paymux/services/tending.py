@@ -15,6 +15,7 @@ from uuid import UUID, uuid4
 
 import structlog
 
+from paymux.domain.errors import shown
 from paymux.domain.ids import ConnectorID
 from paymux.events.types import EventType
 from paymux.ingestion.ingester import Holder
@@ -24,7 +25,7 @@ from paymux.runtime.registry import UnknownConnector
 from paymux.runtime.scheduling import Planner
 from paymux.services.calling import calling
 from paymux.services.means import Means
-from paymux.storage import events, installations
+from paymux.storage import events, installations, transfers
 from paymux.storage.database import Connection
 from paymux.storage.installations import BATCH, Tender
 
@@ -40,11 +41,26 @@ _WAIT_MIN, _WAIT_MAX = 1.0, 60.0
 # Code that was told to stop has this long to do so.
 _UNWIND = 3.0
 
+# Orders that an error names.
+_NAMED = 10
+
 T = TypeVar("T")
 
 
 class TakenOver(RuntimeError):
     """Somebody else has removed this installation, or has taken this process for dead. Try again."""
+
+
+class OrdersOpen(RuntimeError):
+    """The provider may have orders whose end has not been seen."""
+
+    def __init__(self, references: list[str]) -> None:
+        named = ", ".join(shown(one) for one in references[:_NAMED])
+        more = f" and {len(references) - _NAMED} more" if len(references) > _NAMED else ""
+        super().__init__(
+            f"{self.__doc__} Wait until they have come to their end, or say yourself what became of those"
+            f" that are unknown (paymux transfers unknown): {named}{more}."
+        )
 
 
 class Tending:
@@ -95,6 +111,9 @@ class Tending:
     async def leave(self, key: int, uuid: UUID, provider: str, *, told: bool = True) -> bool:
         """Close it to the outside: from here on no run can commit anything for it. False: it is closed."""
         async with self._database.transaction() as db:
+            unsettled = await transfers.at_the_provider(db, key)
+            if unsettled:
+                raise OrdersOpen(unsettled)
             left = await installations.leave(db, key, self.tender)
             if left and told:
                 await tell(db, EventType.CONNECTOR_UNINSTALLED, key, ConnectorID(provider, uuid))
@@ -188,6 +207,8 @@ class Tending:
 
     async def _remove(self, key: int) -> None:
         await self._empty(key)
+        while await transfers.empty(self._database, key, self._batch):
+            pass
         await installations.delete(self._database, key)
         self._at_work.forget(key)
 

@@ -15,7 +15,7 @@ from uuid import UUID
 
 import asyncpg
 
-from paymux.runtime.engine import Due, Handle
+from paymux.runtime.engine import TASKS, Due, Handle
 from paymux.storage.database import Connection, Database
 from paymux.storage.tasks import Job
 
@@ -35,12 +35,17 @@ class Broker:
     url: str
     jobs: dict[int, _Held] = field(default_factory=dict)
     numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
+    # Each with jobs of its own.
+    lanes: dict[str, "Broker"] = field(default_factory=dict)
     # Transactions whose end is waited for.
     pending: set[asyncio.Task[None]] = field(default_factory=set)
 
-    def engine(self, _url: str, *, heartbeat: timedelta, concurrency: int) -> "MemoryEngine":
+    def engine(
+        self, _url: str, *, heartbeat: timedelta, concurrency: int, lane: str = TASKS
+    ) -> "MemoryEngine":
         """Make an engine, as ``bootstrap.service`` asks for one."""
-        return MemoryEngine(self, heartbeat, concurrency)
+        broker = self if lane == TASKS else self.lanes.setdefault(lane, Broker(self.url))
+        return MemoryEngine(broker, heartbeat, concurrency)
 
     def add(self, jobs: Sequence[Job]) -> None:
         """Add jobs, each once."""

@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 from paymux.domain.ids import ConnectorID, account_id, payment_id
+from paymux.domain.transfer import OUTCOME_UNKNOWN
 from paymux.events.types import EventType, as_json, from_row
 
 CONNECTOR = ConnectorID("EXAMPLE", UUID("93b44ff6-d939-473d-ba59-c754c7cd8777"))
@@ -139,6 +140,37 @@ def test_what_an_event_points_at_may_be_gone(kind: str) -> None:
 
     assert told(gone)["payload"] == (deleted if kind.startswith("DELETED") else {"n": 1})
     assert told(row(kind, facts=None))["idempotencyKey"]
+
+
+def test_a_transfer_initiation() -> None:
+    """In the words of the tutorial's service: not knowing is PROCESSING, with a word about it."""
+    paid = {
+        "reference": "p", "type": "PAYOUT", "createdAt": "2024-05-01T11:00:00+00:00", "status": "PROCESSED",
+        "error": "",
+    }  # fmt: skip
+    facts = {
+        "reference": "salary", "createdAt": "2024-05-01T11:00:00+00:00", "scheduledAt": None,
+        "type": "PAYOUT",
+        "description": "May", "source": None, "destination": "ben", "amount": HUGE, "asset": "EUR/2",
+        "attempts": 3, "status": "UNKNOWN", "error": "timed out", "payments": [paid],
+    }  # fmt: skip
+    saved = told(row("SAVED_TRANSFER_INITIATION", facts=msgspec.json.encode(facts).decode()))["payload"]
+    deleted = told(row("DELETED_TRANSFER_INITIATION", facts=msgspec.json.encode(facts).decode()))["payload"]
+
+    assert (saved["status"], saved["error"]) == ("PROCESSING", OUTCOME_UNKNOWN)
+    assert (saved["amount"], saved["scheduledAt"]) == (HUGE, "0001-01-01T00:00:00Z")
+    assert saved["id"] == deleted["id"] == account_id(CONNECTOR, "salary")
+    assert (saved["sourceAccountId"], saved["destinationAccountId"]) == ("", account_id(CONNECTOR, "ben"))
+    assert saved["relatedPayments"] == [
+        {
+            "transferInitiationId": saved["id"],
+            "paymentId": payment_id(CONNECTOR, "p", "PAYOUT"),
+            "createdAt": "2024-05-01T11:00:00Z",
+            "status": "PROCESSED",
+            "error": "",
+        }
+    ]
+    assert deleted == {"id": saved["id"], "createdAt": "2024-05-01T11:00:00Z"}
 
 
 def test_a_pool() -> None:

@@ -20,6 +20,10 @@ _PAYMENT = (
     "eyJDb25uZWN0b3JJRCI6eyJQcm92aWRlciI6IkVYQU1QTEUiLCJSZWZlcmVuY2UiOiI1NzMyOWYyNC1iMWVlLTQ1NjMtODk2Ni0xZmI3ZTE3"
     "YzIzYzMifSwiUmVmZXJlbmNlIjoidGVzdCIsIlR5cGUiOiJUUkFOU0ZFUiJ9"
 )
+_TRANSFER = (
+    "eyJDb25uZWN0b3JJRCI6eyJQcm92aWRlciI6IkVYQU1QTEUiLCJSZWZlcmVuY2UiOiI1NzMyOWYyNC1iMWVlLTQ1NjMtODk2Ni0xZmI3ZTE3"
+    "YzIzYzMifSwiUmVmZXJlbmNlIjoic2FsYXJ5In0"
+)
 _UUID = "67c6268d-7fc9-5067-a2cf-920894d7fbe7"
 _TIME = "2026-11-23T01:53:22.690372Z"
 
@@ -112,6 +116,39 @@ FIELDS: dict[str, Word] = {
     "waiting": Word(0, "How many wait."),
     "dataType": Word("string", "What it takes: a kind of value."),
     "required": Word(True, "Whether it must be given."),
+    "description": Word("salary of May", "What it is for; goes to the provider."),
+    "TransferInitiation.id": Word(_TRANSFER, "Its id, made of the installation's and the reference."),
+    "TransferInitiation.reference": Word("salary", "What whoever ordered it calls it."),
+    "TransferInitiation.amount": Word(100, "In minor units: what is left after what was taken back."),
+    "TransferInitiation.initialAmount": Word(100, "In minor units, as it was ordered."),
+    "TransferInitiation.status": Word(
+        "PROCESSED", "Where it stands, in the words of the tutorial's service."
+    ),
+    "TransferInitiation.state": Word("PROCESSED", "Where it stands; UNKNOWN and REVERSE_UNKNOWN told apart."),
+    "Change.status": Word("PROCESSED", "Its status from then on."),
+    "RelatedPayment.status": Word("PROCESSED", "How the payment stands: PROCESSING, PROCESSED or FAILED."),
+    "NewTransferInitiation.reference": Word("salary", "Your own name for it; once for each installation."),
+    "NewReversal.reference": Word("salary back", "Your own name for it; once for each installation."),
+    "NewTransferInitiation.scheduledAt": Word(_TIME, "When to send it; absent or past: at once."),
+    "scheduledAt": _time("When it is sent; in the year 1 where that was at once."),
+    "NewStatus.status": Word("VALIDATED", "VALIDATED or REJECTED."),
+    "paymentID": Word(_PAYMENT, "The id of a payment."),
+    "adjustmentID": Word(_UUID, "The id of the change."),
+    "note": Word("seen in the bank statement", "What a person had to say about it."),
+    "paymentReference": Word("pay_000017", "The provider's own id of the payment."),
+    "attempt": Word(1, "Which attempt of the order it is."),
+    "UnknownOutcome.reason": Word("No answer came.", "Why nobody knows."),
+    "idempotencyKey": Word(_UUID, "What the provider was called with."),
+    "handle": Word("pay_000017", "What the provider calls it, where it has said so."),
+    "reversal": Word("salary back", "The reference of the reversal; null where it is the order itself."),
+    "reversalAmount": Word(100, "How much is to be taken back, in minor units."),
+    "sends": Word(1, "Calls that were begun, all with the same key."),
+    "sentAt": _time("When the last of them was begun."),
+    "unknownSince": _time("Since when nobody knows."),
+    "lookUps": Word(2, "How often it was looked up since the last call."),
+    "lookedUpAt": _time("When it was looked up last."),
+    "lookUpError": Word("No such order, so far.", "What that look brought."),
+    "nextLookUpAt": _time("When it is looked up next."),
     "defaultValue": Word("", "What it is where it is not given."),
 }
 
@@ -122,6 +159,7 @@ PARAMETERS: dict[str, Word] = {
     "accountID": Word(_ACCOUNT, "The id of an account."),
     "poolID": Word(_UUID, "The id of a pool."),
     "paymentID": Word(_PAYMENT, "The id of a payment, or any it ever had."),
+    "transferID": Word(_TRANSFER, "The id of a transfer initiation."),
     "taskID": Word(_UUID, "The id of a task."),
     "eventType": Word("SAVED_PAYMENT", "A type of event."),
     "recordID": Word(_UUID, "The id of a set-aside record."),

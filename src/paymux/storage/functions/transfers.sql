@@ -81,7 +81,7 @@ LANGUAGE sql AS $$
                'reference', p.reference, 'createdAt', p.created_at, 'scheduledAt', p.scheduled_at,
                'description', p.description, 'type', p.type, 'source', p.source_reference,
                'destination', p.destination_reference, 'amount', p.amount - p.reversed, 'asset', p.asset,
-               'attempts', p.attempts, 'status', p.status, 'error', p.error,
+               'attempts', p.adjustments, 'status', p.status, 'error', p.error,
                'payments', (SELECT coalesce(json_agg(json_build_object(
                    'reference', m.reference, 'type', m.type, 'createdAt', m.created_at, 'status', m.status,
                    'error', m.error) ORDER BY m.created_at, m.payment), '[]')

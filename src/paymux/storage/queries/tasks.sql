@@ -35,10 +35,16 @@ WHERE NOT EXISTS (SELECT FROM task t WHERE t.id = r.task AND t.token = r.token A
 
 -- name: neglected_tasks
 -- Tasks that should be in somebody's hands; whether they are, the engine knows. After a minute: until
--- then it is only a slow one.
+-- then it is only a slow one. By index: there may be millions that are finished.
 SELECT id, generation, job, token FROM task
-WHERE (token IS NOT NULL AND running_since < now() - interval '1 minute')
-   OR (token IS NULL AND waiting IS NULL AND NOT paused AND next_run_at < now() - interval '1 minute')
+WHERE job IS NOT NULL AND token IS NOT NULL AND running_since < now() - interval '1 minute'
+UNION ALL
+SELECT t.id, t.generation, t.job, t.token FROM installation i CROSS JOIN LATERAL (
+    SELECT * FROM task n
+    WHERE n.installation = i.id AND n.status IN ('PENDING', 'ACTIVE', 'FAILED')
+      AND n.token IS NULL AND n.waiting IS NULL AND NOT n.paused AND n.next_run_at < now() - interval '1 minute'
+) t
+WHERE i.status IN ('INSTALLING', 'INSTALLED')
 LIMIT 10000;
 
 -- name: recover_task

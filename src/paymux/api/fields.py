@@ -1,15 +1,18 @@
-"""Fields that the bodies of several nouns have, read and held to their rules."""
+"""Fields that several nouns have: those of bodies read and held to their rules, a raw form shown."""
 
 from collections.abc import Awaitable
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
+
+import msgspec
 
 from paymux.api.errors import InvalidField
 from paymux.api.requests import read
 from paymux.domain.ids import ID_CHARS_MAX, ConnectorID, parse_account_id, payment_id
 from paymux.domain.payment import PaymentType
 from paymux.domain.times import parse_rfc3339
+from paymux.events.types import as_json
 from paymux.services.recording import CannotRecord
 
 # A sender's clock may be ahead of ours.
@@ -58,3 +61,10 @@ async def recorded(recording: Awaitable[UUID]) -> UUID:
         return await recording
     except CannotRecord as error:
         raise InvalidField(_SENT_AS.get(error.field, error.field), error.why) from None
+
+
+def raw_object(text: str | None) -> Any:
+    """A raw form as it is shown: an object, for clients take nothing else; another becomes ``{"raw": …}``."""
+    found = as_json(text)
+    is_object = isinstance(found, msgspec.Raw) and text is not None and text.startswith("{")
+    return found if found is None or is_object else {"raw": found}

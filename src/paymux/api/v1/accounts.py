@@ -10,7 +10,7 @@ from litestar import Request, get, post
 
 from paymux.api import lists
 from paymux.api.errors import NoSuchThing
-from paymux.api.fields import happened_at, recorded, reference_of
+from paymux.api.fields import happened_at, raw_object, recorded, reference_of
 from paymux.api.lists import Listing
 from paymux.api.openapi.described import described
 from paymux.api.paging import CursorText, PageSize
@@ -151,7 +151,7 @@ def shown(row: Row) -> Account:
         type=_shown_type(row["type"]),
         metadata=as_json(row["metadata"]),
         pools=row["pools"],
-        raw=as_json(row["raw"]),
+        raw=raw_object(row["raw"]),
     )
 
 
@@ -164,7 +164,7 @@ def _version(row: Row) -> Version:
         account_name=row["name"],
         type=_shown_type(row["type"]),
         metadata=as_json(row["metadata"]),
-        raw=as_json(row["raw"]),
+        raw=raw_object(row["raw"]),
     )
 
 

@@ -44,6 +44,11 @@ class Config(msgspec.Struct):
     name: str = ""
 
 
+# The contract of this interface names one connector, "connector", with one field, "key": clients that are
+# generated from it refuse an answer without them.
+_IN_CONTRACT = {"connector": {"key": {"dataType": "string", "required": False, "defaultValue": ""}}}
+
+
 @get("/connectors")
 async def list_installed(parts: Injected) -> dict[str, list[Installed]]:
     """List what is installed."""
@@ -66,7 +71,8 @@ async def list_installed(parts: Injected) -> dict[str, list[Installed]]:
 @described(data=dict[str, dict[str, Field]])
 async def list_templates(parts: Injected) -> dict[str, dict[str, Any]]:
     """List every connector with the fields of its config."""
-    return {"data": {found.provider(): template(found.config_class) for found in parts.registry}}
+    templates = {found.provider(): template(found.config_class) for found in parts.registry}
+    return {"data": templates | _IN_CONTRACT}
 
 
 @post("/connectors/{provider:str}", status_code=201)

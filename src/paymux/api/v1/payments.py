@@ -11,7 +11,7 @@ from litestar import Request, get, patch, post
 
 from paymux.api import lists
 from paymux.api.errors import InvalidField, NoSuchThing
-from paymux.api.fields import account_of, happened_at, recorded, reference_of
+from paymux.api.fields import account_of, happened_at, raw_object, recorded, reference_of
 from paymux.api.lists import Listing
 from paymux.api.openapi.described import described
 from paymux.api.requests import Injected, Parts, PathText, decoded, read
@@ -208,14 +208,14 @@ def shown(rows: Sequence[Row]) -> Payment:
         scheme=row["scheme"],
         asset=row["asset"],
         created_at=row["created_at"],
-        raw=as_json(row["raw"]),
+        raw=raw_object(row["raw"]),
         adjustments=[
             Adjustment(
                 reference=one["report_reference"] or str(one["report"]),
                 created_at=one["reported_at"],
                 status=one["report_status"],
                 amount=one["report_amount"],
-                raw=as_json(one["raw"]),
+                raw=raw_object(one["raw"]),
             )
             for one in rows
         ],

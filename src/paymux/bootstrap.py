@@ -20,8 +20,9 @@ from paymux.api.observed import App
 from paymux.api.paging import Cursors
 from paymux.api.requests import Parts
 from paymux.domain.mask import Mask
-from paymux.events.relay import Relay
-from paymux.events.sinks.log import LogSink
+from paymux.events.sinks.addresses import addresses
+from paymux.events.sinks.opening import opened
+from paymux.events.telling import Telling
 from paymux.ingestion.ingester import Ingester
 from paymux.logs import configure
 from paymux.observe import traces
@@ -143,11 +144,13 @@ class Service(msgspec.Struct, frozen=True, kw_only=True):
     app: App
     worker: Worker
     dispatcher: Dispatcher
-    relay: Relay
+    telling: Telling
     engine: Engine
     database: Database
     # Where losing the last moment with the server is harmless, the disk is not waited for.
     bookkeeping: Database
+    # What relays work with.
+    outbox: Database
     installing: Installing
     registry: Registry
     configuring: Configuring
@@ -175,7 +178,7 @@ async def service(
     engine_of: Callable[..., Engine] = PgQueuerEngine,
     instruments: Instruments | None = None,
 ) -> AsyncIterator[Service]:
-    """Run workers and relay in the background; stop them in good order at the end.
+    """Run workers and relays in the background; stop them in good order at the end.
 
     ``registry`` is of the connectors there are, unless told otherwise; ``instruments`` are as the
     environment asks for them.
@@ -199,7 +202,7 @@ async def service(
         if worker:
             await _restore(made, ground, log)
             background = _begin(
-                over, worker=made.worker.run, dispatcher=made.dispatcher.run, relay=made.relay.run,
+                over, worker=made.worker.run, dispatcher=made.dispatcher.run, telling=made.telling.run,
                 tending=made.tending.run,
             )  # fmt: skip
         yield made
@@ -208,10 +211,11 @@ async def service(
         over.set()
         grace = timedelta(seconds=settings.grace)
         await asyncio.gather(made.worker.stop(grace), made.dispatcher.stop(grace))
-        made.relay.stop()
+        made.telling.stop()
         await made.replaying.close()
         await made.tending.close()
         await _end(background, settings.grace)
+        await made.outbox.close()
         await made.bookkeeping.close()
         await made.database.close()
         await asyncio.to_thread(made.instruments.traces.close)
@@ -229,10 +233,16 @@ async def _wired(
     engine, money = lanes
     database = await Database.open(ground.url, size=settings.pool_size)
     bookkeeping = await Database.open(ground.url, size=settings.pool_size, synchronous_commit="off")
-    relay = Relay(database, LogSink())
+    sinks = addresses(settings.sinks.get_secret_value())
+    ground.mask.add(secret for one in sinks for secret in one.secrets)
+    # Connections of its own: each relay that leads keeps one.
+    outbox = await Database.open(ground.url, size=len(sinks) + 1)
+    telling = Telling(
+        outbox, {one.name: opened(one) for one in sinks}, retention=settings.event_retention, mask=ground.mask
+    )
     at_work = Installations(database, registry, Vault(ground.keys), ground.mask)
-    ingester = Ingester(database, relay.told, instruments)
-    means = Means(database, registry, at_work, engine, relay.told)
+    ingester = Ingester(database, telling.told, instruments)
+    means = Means(database, registry, at_work, engine, telling.told)
     tending = Tending(means, lease=_LEASE * timedelta(seconds=settings.heartbeat))
     installing = Installing(means, tending)
     configuring, replaying = Configuring(means, installing), Replaying(means, ingester)
@@ -243,22 +253,23 @@ async def _wired(
     )  # fmt: skip
     dispatcher = Dispatcher(
         database=database, engine=money, tasks=engine, installations=at_work, ingester=ingester,
-        mask=ground.mask, told=relay.told, times=Times(settings.look_up_schedule, settings.heartbeat),
+        mask=ground.mask, told=telling.told, times=Times(settings.look_up_schedule, settings.heartbeat),
     )  # fmt: skip
     transferring = Transferring(means, money)
     parts = Parts(
         database=database, registry=registry, installing=installing, configuring=configuring,
-        replaying=replaying, pooling=Pooling(database, relay.told), operating=operating, checkup=checkup,
+        replaying=replaying, pooling=Pooling(database, telling.told), operating=operating, checkup=checkup,
         recording=Recording(means, installing, ingester), transferring=transferring,
         instruments=instruments, engine=engine,
         cursors=Cursors(hashlib.blake2b(b"cursors", key=ground.keys[0], digest_size=32).digest()),
         version=__version__, max_body_bytes=settings.max_body_bytes,
     )  # fmt: skip
-    _watch(instruments.metrics, {"data": database, "bookkeeping": bookkeeping}, staff)
+    pools = {"outbox": outbox, "data": database, "bookkeeping": bookkeeping}
+    _watch(instruments.metrics, pools, staff)
     return Service(
         app=application(parts, edge(settings)), watched=watched(parts), worker=staff,
-        dispatcher=dispatcher, relay=relay,
-        engine=engine, database=database, bookkeeping=bookkeeping, registry=registry, installing=installing,
+        dispatcher=dispatcher, telling=telling, engine=engine, database=database, bookkeeping=bookkeeping,
+        outbox=outbox, registry=registry, installing=installing,
         configuring=configuring, replaying=replaying, tending=tending, operating=operating, checkup=checkup,
         transferring=transferring, instruments=instruments,
     )  # fmt: skip
@@ -330,6 +341,7 @@ async def _restore(made: Service, ground: Ground, log: Any) -> None:
     if ground.alone:
         await made.engine.reclaim()
         await reseal(made.database, Vault(ground.keys))
+    await made.telling.declare()
     log.info("Restoring state for all connectors")
     for row in await made.installing.listed():
         log.info("Restoring state for connector", provider=row["provider"], name=row["name"])

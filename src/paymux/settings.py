@@ -5,12 +5,13 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_core import ErrorDetails, PydanticCustomError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from paymux.domain.duration import parse_duration
 from paymux.domain.errors import DomainError
+from paymux.events.sinks.addresses import BadSinks, addresses
 
 PREFIX = "PAYMUX_"
 # With less, nobody could look at what went wrong.
@@ -61,6 +62,14 @@ def _schedule(value: Any) -> Any:
     if not waits or min(waits) <= timedelta(0):
         raise PydanticCustomError("schedule", "must be durations longer than nothing, such as 30s,5m,1h,24h")
     return waits
+
+
+def _sinks(value: SecretStr) -> SecretStr:
+    try:
+        addresses(value.get_secret_value())
+    except BadSinks as error:
+        raise PydanticCustomError("sinks", "{why}", {"why": str(error)}) from None
+    return value
 
 
 class Settings(BaseSettings):
@@ -133,6 +142,12 @@ class Settings(BaseSettings):
         "30s,5m,1h,24h",
         validate_default=True,
         description="When an order whose outcome is unknown is looked up, each wait after the one before.",
+    )
+    sinks: Annotated[SecretStr, AfterValidator(_sinks)] = Field(
+        "log", validate_default=True, description="Where events are told: log, none and URLs, with commas."
+    )
+    event_retention: Annotated[timedelta, BeforeValidator(_retention)] = Field(
+        "2160h", validate_default=True, description="How long events that every sink has are kept."
     )
     max_body_bytes: int = Field(
         2 * 1024 * 1024, ge=1_024, le=1024**3, description="Bytes of the largest request body taken in."

@@ -209,7 +209,9 @@ def test_health_says_what_fails(service: Service, connector: str, directory: Pat
     (one,) = [one for one in whole["installations"] if one["connectorID"] == connector]
     assert one == {"connectorID": connector, "name": "example", "provider": "EXAMPLE", "status": "failing"}
     assert whole["status"] == "failing"
-    assert whole["events"].keys() == {"waiting", "oldestSeconds"}
+    assert whole["events"].keys() == {"waiting", "oldestSeconds", "sinks"}
+    (log,) = whole["events"]["sinks"]
+    assert (log["name"], log["error"], log["deadLetters"]) == ("log", None, 0)
     directory.with_name("moved").rename(directory)
     tell(service, connector, task["id"], "run")
     eventually(lambda: service.get(path)["data"]["status"] == "ok", lambda: service.get(path))

@@ -27,6 +27,8 @@ def test_nothing_needs_to_be_set() -> None:
     assert (settings.heartbeat, settings.grace) == (5, 10)
     assert settings.max_body_bytes == 2 * 1024 * 1024
     assert settings.run_retention == timedelta(days=30)
+    assert settings.sinks.get_secret_value() == "log"
+    assert settings.event_retention == timedelta(days=90)
 
 
 def test_each_setting_is_a_variable(monkeypatch: pytest.MonkeyPatch) -> None:

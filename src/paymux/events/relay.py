@@ -1,28 +1,40 @@
-"""The relay: tells what is in the outbox to the sink, in order, at least once.
+"""The relay: tells one sink what is in the outbox, in line, at least once.
 
-Of all relays on one database one leads, by a lock that goes with its connection; the others wait for
-it to end. An event is marked as told after the sink has taken it: a crash between the two tells it
-again, under the same key.
+Of all relays of a sink on one database one leads, by a lock that goes with its connection; the others
+wait for it to end. How far a sink has come is noted after it has taken a batch: a crash between the two
+tells that again, under the same keys.
 """
 
 import asyncio
 import contextlib
+import random
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
+from itertools import takewhile
+from typing import Any
 
 import structlog
 
-from paymux.events.sinks.log import Sink
-from paymux.events.types import from_row
-from paymux.storage import events
-from paymux.storage.database import LOST, Connection, Database
+from paymux.events.messages import Message, NotSent, Outcome, Refusal, Sink, message
+from paymux.storage import events, sinks
+from paymux.storage.database import LOST, Connection, Database, Row
 
 BATCH = 1000
 # Events written by other processes are found by looking; our own wake us.
 LOOK = 0.5
 # Between batches that were not full: what comes in one by one is told by the dozen, at a dozenth of the cost.
 LINGER = 0.1
-# A sink that is down, or a leader elsewhere; doubled with every batch that the sink does not take.
+# A sink that is down, or a leader elsewhere; doubled with every batch of which the sink takes nothing.
 WAIT_MIN, WAIT_MAX = 1.0, 60.0
+# Up to so much longer: those who wait for the same thing do not come back at once.
+JITTER = 0.2
+# Seconds after which a refused event is offered again. After the last it is a dead letter.
+AGAIN = (1, 4, 16, 64)
+# An event that could not be sent so often, each time while others were taken, is itself the trouble.
+STRIKES = 10
+# Of what a sink says.
+REASON_MAX = 2000
 
 
 class NotTaken(Exception):
@@ -30,14 +42,20 @@ class NotTaken(Exception):
 
 
 class Relay:
-    """Moves events from one database to one sink."""
+    """Moves events from one database to one sink, which the database knows by its name."""
 
-    def __init__(self, database: Database, sink: Sink) -> None:
+    def __init__(self, database: Database, name: str, sink: Sink, mask: Callable[[str], str] = str) -> None:
         self._database = database
+        self.name = name
         self._sink = sink
+        self._mask = mask
         self._news = asyncio.Event()
         self._stopping = asyncio.Event()
         self._wait = WAIT_MIN
+        # How far the sink has come, and what it has settled beyond that.
+        self._position = 0
+        self._ahead: set[int] = set()
+        self._strikes: Counter[int] = Counter()
 
     def told(self) -> None:
         """There may be something to tell."""
@@ -45,23 +63,23 @@ class Relay:
 
     async def run(self) -> None:
         """Relay until ``stop``; survives the absence of the database and of the sink."""
-        log = structlog.get_logger().bind(component="publisher")
+        log = structlog.get_logger().bind(component="publisher", sink=self.name)
         while not self._stopping.is_set():
             wait = WAIT_MIN
             try:
                 async with self._database.connection() as db:
-                    if await events.lead(db):
-                        await self._lead(db)
+                    await self._lead(db)
             except NotTaken as error:
                 wait = self._backoff()
-                why = str(error.__cause__) or type(error.__cause__).__name__
-                log.error("Events could not be published, will try again", error=why, wait=f"{wait:g}s")  # noqa: TRY400 - the sink's trouble, no defect of ours
+                says = {"error": str(error), "wait": f"{wait:g}s"}
+                log.error("Events could not be published, will try again", **says)  # noqa: TRY400 - the sink's trouble, no defect of ours
             except LOST:
                 pass
             except Exception:
                 wait = self._backoff()
                 log.exception("Events cannot be told, will try again", wait=f"{wait:g}s")
-            await _first(self._stopping, wait)
+            await _first(self._stopping, wait * (1 + JITTER * random.random()))  # noqa: S311 - no secret
+        await self._sink.close()
 
     def stop(self, _grace: timedelta | None = None) -> None:
         """Tell what is there and end."""
@@ -69,6 +87,11 @@ class Relay:
         self._news.set()
 
     async def _lead(self, db: Connection) -> None:
+        position = await sinks.lead(db, self.name)
+        if position is None:
+            return
+        if position != self._position:  # otherwise we were the last to lead, and know what it has beyond
+            self._position, self._ahead, self._strikes = position, set(), Counter()
         try:
             while True:
                 self._news.clear()
@@ -76,30 +99,115 @@ class Relay:
                 ending = self._stopping.is_set()
                 while await self._drain(db) == BATCH:
                     pass
+                await self._offer_again(db)
                 if ending:
                     return
                 await _first(self._stopping, LINGER)
                 await _first(self._news, LOOK)
         finally:
             with contextlib.suppress(*LOST):
-                await events.step_down(db)
+                await sinks.step_down(db, self.name)
 
     async def _drain(self, db: Connection) -> int:
         """Tell one batch; returns how many there were."""
-        rows = await events.waiting(db, BATCH)
+        await events.line_up(db)
+        rows = await events.after(db, self._position, BATCH)
         if not rows:
             return 0
-        numbers = [row["seq"] for row in rows]
-        batch = [from_row(row) for row in rows]
+        offered = {row["position"]: message(row) for row in rows if row["position"] not in self._ahead}
         try:
-            await self._sink.publish(batch)
-        except Exception as error:
-            await events.refused(db, numbers)
-            # Also when it is of a kind that, from the database, would mean that we lost it.
-            raise NotTaken(NotTaken.__doc__) from error
-        await events.told(db, numbers)
-        self._wait = WAIT_MIN
+            outcomes = await self._offer(list(offered.values()))
+        except NotTaken as error:
+            await sinks.failing(db, self.name, str(error))
+            raise
+        found = self._judged(dict(zip(offered, outcomes, strict=True)))
+        await self._settle(db, rows, offered, found)
+        failed = [its for its in found.values() if its is not None and not isinstance(its, Refusal | NotSent)]
+        if failed:
+            why = self._said(failed[0])
+            await sinks.failing(db, self.name, why)
+            raise NotTaken(why)
         return len(rows)
+
+    async def _settle(
+        self,
+        db: Connection,
+        rows: Sequence[Row],
+        offered: Mapping[int, Message],
+        found: Mapping[int, Outcome],
+    ) -> None:
+        """Note what was taken or refused, and how far all is without a gap; first there, then here."""
+        refused = {place: its for place, its in found.items() if isinstance(its, Refusal)}
+        settled = refused.keys() | {place for place, its in found.items() if its is None}
+        if not settled:
+            return
+        ahead = self._ahead | settled
+        done = list(takewhile(ahead.__contains__, (row["position"] for row in rows)))
+        position = done[-1] if done else self._position
+        letters = [self._refused(offered[place], its) for place, its in refused.items()]
+        await sinks.told(db, self.name, position, letters, timedelta(seconds=AGAIN[0]))
+        self._position, self._ahead = position, ahead.difference(done)
+        self._wait = WAIT_MIN
+        for place in settled:
+            self._strikes.pop(place, None)
+
+    def _judged(self, found: Mapping[int, Outcome]) -> dict[int, Outcome]:
+        """As found, but one that keeps failing while others are taken counts as refused."""
+        if not any(its is None for its in found.values()):
+            return dict(found)
+        judged = dict(found)
+        for place, its in found.items():
+            if its is not None and not isinstance(its, Refusal | NotSent):
+                self._strikes[place] += 1
+                if self._strikes[place] >= STRIKES:
+                    judged[place] = Refusal(f"{self._said(its)} (while others are taken)")
+        return judged
+
+    async def _offer_again(self, db: Connection) -> None:
+        """Offer what was refused before and is due again."""
+        rows = await sinks.due(db, self.name, BATCH)
+        if not rows:
+            return
+        letters = [Message(row["key"], row["type"], row["object"], row["body"].encode()) for row in rows]
+        outcomes = list(zip(rows, await self._offer(letters), strict=True))
+        await sinks.taken(db, [row["id"] for row, its in outcomes if its is None])
+        again = [
+            sinks.Again(
+                row["id"], self._said(its), self._next(row["attempts"], its), isinstance(its, Refusal)
+            )
+            for row, its in outcomes
+            if its is not None
+        ]
+        if again:
+            await sinks.refused_again(db, again)
+        for row, its in outcomes:
+            if isinstance(its, Refusal) and self._next(row["attempts"], its) is None:
+                structlog.get_logger().error(
+                    "An event was given up", component="publisher", sink=self.name,
+                    message_uuid=str(row["key"]), error=self._said(its),
+                )  # fmt: skip
+
+    def _next(self, attempts: int, outcome: Any) -> timedelta | None:
+        """When one is offered again that was, ``attempts`` times before, refused; None: never."""
+        if not isinstance(outcome, Refusal):  # the sink is down, which is not the event's fault
+            return timedelta(seconds=AGAIN[-1])
+        return timedelta(seconds=AGAIN[attempts]) if attempts < len(AGAIN) else None
+
+    async def _offer(self, messages: list[Message]) -> Sequence[Outcome]:
+        if not messages:
+            return ()
+        try:
+            return await self._sink.publish(messages)
+        except Exception as error:
+            # Also when it is of a kind that, from the database, would mean that we lost it.
+            raise NotTaken(self._said(error)) from error
+
+    def _refused(self, one: Message, why: Refusal) -> sinks.Refused:
+        return sinks.Refused(one.key, one.type, one.object, one.body.decode(), self._said(why))
+
+    def _said(self, error: Exception) -> str:
+        text = self._mask(str(error) or type(error).__name__)
+        return text.replace("\0", "")[:REASON_MAX]
 
     def _backoff(self) -> float:
         wait, self._wait = self._wait, min(self._wait * 2, WAIT_MAX)

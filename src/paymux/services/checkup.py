@@ -17,7 +17,7 @@ import msgspec
 
 from paymux.domain.ids import ConnectorID
 from paymux.runtime.registry import Registry
-from paymux.storage import health
+from paymux.storage import health, readings, sinks
 from paymux.storage.database import Database, Row
 
 # Failing tasks that are named; the list of tasks has the others.
@@ -68,15 +68,29 @@ class One(msgspec.Struct, rename={"connector_id": "connectorID"}):
     status: Health
 
 
+class SinkHealth(msgspec.Struct, rename="camel"):
+    """How far behind a sink is, and why it takes nothing, if it does not."""
+
+    name: str
+    waiting: int
+    oldest_seconds: float
+    # Refused events that are offered again, and those that were given up.
+    refused: int
+    dead_letters: int
+    error: str | None
+    failing_since: datetime | None
+
+
 class Events(msgspec.Struct, rename="camel"):
-    """What no sink has yet."""
+    """What some sink does not have yet: at the one that is furthest behind, counted up to 100,000."""
 
     waiting: int
     oldest_seconds: float
+    sinks: list[SinkHealth]
 
 
 class Whole(msgspec.Struct):
-    """All installations, and the outbox."""
+    """All installations, and the outbox. A sink that takes nothing makes it degraded at least."""
 
     status: Health
     installations: list[One]
@@ -124,13 +138,28 @@ class Checkup:
             )
             for row in await health.listed(self._database)
         ]
-        events = await health.events(self._database)
+        events = await self._events()
+        of_sinks = Health.DEGRADED if any(sink.error for sink in events.sinks) else Health.OK
         order = list(Health)
         return Whole(
-            status=max((one.status for one in installations), key=order.index, default=Health.OK),
+            status=max((of_sinks, *(one.status for one in installations)), key=order.index),
             installations=installations,
-            events=Events(events["waiting"], round(events["oldest_seconds"], 3)),
+            events=events,
         )
+
+    async def _events(self) -> Events:
+        outbox = await readings.outbox(self._database)
+        return Events(
+            outbox["waiting"],
+            round(outbox["oldest"], 3),
+            [
+                SinkHealth(
+                    row["name"], row["waiting"], round(row["oldest"], 3), row["refused"], row["dead"],
+                    row["error"], row["failing_since"],
+                )
+                for row in await sinks.backlog(self._database)
+            ],
+        )  # fmt: skip
 
     def _status(self, row: Row) -> Health:
         if not self._registry.has(row["provider"]):

@@ -1,14 +1,28 @@
-"""The outbox table."""
+"""The outbox: events written with the change, and the line in which they are told."""
 
+from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 import msgspec
 
-from paymux.storage.database import Connection, Row
+from paymux.storage.database import Connection, Database, Row
 from paymux.storage.statements import statements
 
 _SQL = statements("events")
+
+# Places in the line that one question looks through for rare types: some 30 ms.
+WINDOW = 50_000
+# Events put in line, or deleted, at a time.
+BATCH = 1000
+
+
+class Ends(msgspec.Struct, frozen=True):
+    """The last place in the line, and the last one whose event was deleted for its age."""
+
+    last: int
+    pruned: int
 
 
 async def insert(
@@ -18,30 +32,47 @@ async def insert(
     await db.execute(_SQL["insert"], installation, type, object, part, msgspec.json.encode(facts).decode())
 
 
-async def lead(db: Connection) -> bool:
-    """Become the one relay, for as long as the connection lives."""
-    leads = bool(await db.fetchval(_SQL["lead"]))
-    if leads:
-        await db.execute(_SQL["by_key"], "off")
-    return leads
+async def line_up(db: Connection | Database, limit: int = BATCH) -> int:
+    """Give places to events that have been committed; returns to how many."""
+    return int(await db.fetchval(_SQL["line_up"], limit))
 
 
-async def step_down(db: Connection) -> None:
-    """Let somebody else lead."""
-    await db.execute(_SQL["by_key"], "on")
-    await db.fetchval(_SQL["step_down"])
+async def after(db: Connection | Database, position: int, limit: int) -> list[Row]:
+    """The events behind a place, in line, with what their payloads are made of."""
+    return await _described(db, await db.fetch(_SQL["after"], position, limit))
 
 
-async def waiting(db: Connection, limit: int) -> list[Row]:
-    """Events to be told, oldest first, with what their payloads are made of."""
-    return await db.fetch(_SQL["waiting"], limit)
+async def feed(
+    db: Database, position: int, limit: int, *, types: Sequence[str] | None, installation: int | None
+) -> tuple[list[Row], int | None]:
+    """As ``after``, of some types or of one installation.
+
+    Also the place up to which was looked, where that is not the end of the line and there may be more
+    of these behind it, though fewer than ``limit`` were found.
+    """
+    kinds = None if types is None else list(types)
+    if installation is not None:
+        return await _described(
+            db, await db.fetch(_SQL["after_of"], installation, position, kinds, limit)
+        ), None
+    if kinds is None:
+        return await after(db, position, limit), None
+    until = position + WINDOW
+    rows = await _described(db, await db.fetch(_SQL["after_within"], position, until, kinds, limit))
+    return rows, until if len(rows) < limit and until < (await ends(db)).last else None
 
 
-async def told(db: Connection, numbers: list[int]) -> None:
-    """Mark as published."""
-    await db.execute(_SQL["told"], numbers)
+async def ends(db: Connection | Database) -> Ends:
+    """The ends of the line."""
+    row = await db.fetchrow(_SQL["ends"])
+    assert row is not None  # noqa: S101 - there is exactly one
+    return Ends(row["last"], row["pruned"])
 
 
-async def refused(db: Connection, numbers: list[int]) -> None:
-    """Count an attempt."""
-    await db.execute(_SQL["refused"], numbers)
+async def prune(db: Database, kept: timedelta) -> int:
+    """Delete up to BATCH of the events that are told everywhere and older than that; returns how many."""
+    return int(await db.fetchval(_SQL["prune"], kept, BATCH))
+
+
+async def _described(db: Connection | Database, found: list[Row]) -> list[Row]:
+    return await db.fetch(_SQL["described"], [row["seq"] for row in found]) if found else []

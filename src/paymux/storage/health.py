@@ -38,8 +38,3 @@ async def config_error(db: Database, installation: int) -> str | None:
 async def set_aside(db: Database, installation: int) -> int:
     """Count of its set-aside records."""
     return int(await db.fetchval(_SQL["set_aside"], installation))
-
-
-async def events(db: Database) -> Any:
-    """How many events wait to be told, and the age of the oldest in seconds."""
-    return await db.fetchrow(_SQL["events"])

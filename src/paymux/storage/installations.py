@@ -123,7 +123,7 @@ async def stop(db: Connection | Database, installation: int) -> None:
 
 
 async def untold(db: Database, installation: int) -> bool:
-    """Whether it has events that no sink has yet."""
+    """Whether it has events that some sink does not have yet."""
     return bool(await db.fetchval(_SQL["untold"], installation))
 
 

@@ -10,7 +10,7 @@ COUNTED_MAX = 100_000
 
 
 async def outbox(db: Database) -> Row:
-    """Events that wait to be told, COUNTED_MAX at most, and the age of the oldest in seconds, or None."""
+    """Events that some sink does not have yet, COUNTED_MAX at most, and the age of the oldest in seconds."""
     row = await db.fetchrow(_SQL["outbox"], COUNTED_MAX)
     assert row is not None  # noqa: S101 - it selects exactly one
     return row

@@ -14,7 +14,7 @@ from paymux.domain.payment import Payment, PaymentStatus, PaymentType
 from paymux.domain.task import Restart, Schedule
 from paymux.ingestion.ingester import Counts, Holder, Ingester
 from paymux.ingestion.page import Page
-from paymux.storage import installations, tasks
+from paymux.storage import events, installations, tasks
 from paymux.storage.database import Database, Row
 
 EUR = Asset.parse("EUR/2")
@@ -147,3 +147,8 @@ class Inlet:
     async def events(self, kind: str = "SAVED_PAYMENT") -> list[Row]:
         """The outbox, in order."""
         return [row for row in await self.rows("event", "seq") if row["type"] == kind]
+
+    async def line(self) -> list[Row]:
+        """All events in the line in which they are told, with what their payloads are made of."""
+        await events.line_up(self.database)
+        return await events.after(self.database, 0, 1000)

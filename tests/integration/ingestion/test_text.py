@@ -12,7 +12,6 @@ from tests.integration.ingestion.inlet import NOON, Inlet, account, balance, pay
 from paymux.domain.money import Amount, Asset
 from paymux.domain.payment import Payment
 from paymux.events.types import from_row
-from paymux.storage import events
 
 NAUGHTY = [
     "emoji \U0001f600 and a family \U0001f469\u200d\U0001f469\u200d\U0001f466",
@@ -83,8 +82,7 @@ async def test_amounts_come_back_as_they_were(inlet: Inlet, minor: int) -> None:
     row, (report,) = await inlet.payment(), await inlet.adjustments()
     assert (row["asset"], row["amount"], row["initial_amount"]) == ("ETH/18", minor, -minor)
     assert report["amount"] == minor
-    async with inlet.database.connection() as db:
-        (waiting,) = await events.waiting(db, 10)
+    (waiting,) = await inlet.line()
     told = msgspec.json.decode(msgspec.json.encode(from_row(waiting)))["payload"]
     assert (told["amount"], told["initialAmount"]) == (minor, -minor)
 
@@ -128,8 +126,7 @@ async def test_the_ends_of_time_poison_nothing(inlet: Inlet, time: datetime) -> 
     assert [minor for *_, minor in await inlet.intervals()][:2] == [1, 2]
     for table, column in [("payment", "created_at"), ("payment", "head_at"), ("account", "created_at")]:
         assert all(row[column].tzinfo is not None for row in await inlet.rows(table))
-    async with inlet.database.connection() as db:
-        told = [from_row(row) for row in await events.waiting(db, 100)]
+    told = [from_row(row) for row in await inlet.line()]
     assert all(event.payload.created_at.tzinfo is not None for event in told)
 
 
@@ -164,6 +161,5 @@ async def test_a_raw_form_that_is_no_text_comes_in(inlet: Inlet, raw: str | byte
     assert counts.as_list() == [2, 1, 0, 0, 1]
     (report,) = await inlet.adjustments()
     assert report["raw"]
-    async with inlet.database.connection() as db:
-        (waiting,) = await events.waiting(db, 10)
+    (waiting,) = await inlet.line()
     assert msgspec.json.decode(msgspec.json.encode(from_row(waiting)))["payload"]["rawData"]

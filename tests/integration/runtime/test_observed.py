@@ -26,6 +26,7 @@ from paymux.sdk import (
     TaskContext,
     TryAgain,
 )
+from paymux.storage import events
 
 
 def _counted(site: Site, name: str) -> dict[frozenset[str], float]:
@@ -164,7 +165,8 @@ async def test_what_waits_is_read_from_the_database(start: Start, probe: type[Pr
     other = await start(probe)
     for key in "abc":
         await site.reached(act(key), "TERMINATED")
-    await site.database.execute("UPDATE event SET published_at = now() WHERE published_at IS NULL")
+    await events.line_up(site.database)
+    await site.database.execute("UPDATE sink SET position = last FROM outbox")
 
     found = await _read(other)
     assert (found["paymux_queue_jobs"], found["paymux_tasks_waiting"], found["paymux_outbox_events"]) == (

@@ -1,13 +1,15 @@
 """Metrics, as Prometheus reads them: what this process has counted, and what waits in the database."""
 
 import asyncio
+from collections.abc import Sequence
+from typing import Any
 
 from litestar import Response, get
 
 from paymux.api.openapi.described import described
 from paymux.api.requests import Injected, Parts
 from paymux.observe.metrics import MEDIA_TYPE, Gauge
-from paymux.storage import readings
+from paymux.storage import readings, sinks
 from paymux.storage.database import LOST, DatabaseError
 
 # A scraper gives up after ten; what the process counted itself must not be lost with the database.
@@ -36,7 +38,7 @@ async def _waiting(parts: Parts) -> list[Gauge]:
     return [
         Gauge(
             "paymux_outbox_events",
-            f"Events that wait to be told, up to {readings.COUNTED_MAX}.",
+            f"Events that some sink does not have yet, up to {readings.COUNTED_MAX}.",
             (),
             [((), outbox["waiting"])],
         ),
@@ -44,8 +46,9 @@ async def _waiting(parts: Parts) -> list[Gauge]:
             "paymux_outbox_oldest_seconds",
             "Age of the oldest event that waits.",
             (),
-            [((), outbox["oldest"] or 0)],
+            [((), outbox["oldest"])],
         ),
+        *_sinks(await sinks.backlog(database)),
         Gauge(
             "paymux_installations",
             "Connectors that are installed.",
@@ -76,6 +79,28 @@ async def _waiting(parts: Parts) -> list[Gauge]:
             "For how long the oldest of them has been due.",
             (),
             [((), due.oldest)],
+        ),
+    ]
+
+
+def _sinks(rows: Sequence[Any]) -> list[Gauge]:
+    about = {
+        "waiting": ("paymux_sink_events", "Events that it does not have yet."),
+        "oldest": ("paymux_sink_oldest_seconds", "Age of the oldest event that it does not have yet."),
+        "refused": ("paymux_sink_refused_events", "Events that it has refused and that are offered again."),
+        "dead": ("paymux_sink_dead_letters", "Events that it has refused and that were given up."),
+    }
+    up = Gauge(
+        "paymux_sink_up",
+        "Whether it took what was offered last.",
+        ("sink",),
+        [((row["name"],), int(row["error"] is None)) for row in rows],
+    )
+    return [
+        up,
+        *(
+            Gauge(name, text, ("sink",), [((row["name"],), row[column]) for row in rows])
+            for column, (name, text) in about.items()
         ),
     ]
 

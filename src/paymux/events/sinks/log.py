@@ -1,32 +1,41 @@
-"""The sink that needs nothing: every event is a line in the log."""
+"""The sinks that need nothing: every event is a line in the log, or goes nowhere."""
 
 from collections.abc import Sequence
-from typing import Any, Protocol
 
 import msgspec
 import structlog
 
+from paymux.events.messages import Message, Outcome
 from paymux.events.types import TOPIC, Event
-
-
-class Sink(Protocol):
-    """Takes events in order. When it raises, the batch is offered again; so it may see one twice."""
-
-    async def publish(self, events: Sequence[Event[Any]]) -> None:
-        """Take a batch, oldest first."""
 
 
 class LogSink:
     """Writes ``Publishing message`` with the event's key, type and payload."""
 
-    async def publish(self, events: Sequence[Event[Any]]) -> None:
+    async def publish(self, messages: Sequence[Message]) -> Sequence[Outcome]:
         """Write one line an event."""
         log = structlog.get_logger().bind(component="publisher")
-        for event in events:
+        for message in messages:
+            event = msgspec.json.decode(message.body, type=Event[msgspec.Raw])
             log.info(
                 "Publishing message",
-                message_uuid=str(event.idempotency_key),
+                message_uuid=str(message.key),
                 topic_name=TOPIC,
-                type=event.type,
-                payload=msgspec.json.encode(event.payload).decode(),
+                type=message.type,
+                payload=bytes(event.payload).decode(),
             )
+        return [None] * len(messages)
+
+    async def close(self) -> None:
+        """Nothing is held."""
+
+
+class NoSink:
+    """Takes everything: events are read from the feed, or by nobody."""
+
+    async def publish(self, messages: Sequence[Message]) -> Sequence[Outcome]:
+        """Do nothing with it."""
+        return [None] * len(messages)
+
+    async def close(self) -> None:
+        """Nothing is held."""

@@ -45,7 +45,7 @@ BEGIN
     -- Events of payments and accounts; what happened to the installation itself stays in the feed.
     DELETE FROM event WHERE seq = ANY (ARRAY(
         SELECT e.seq FROM event e
-        WHERE e.installation = p_installation AND e.published_at IS NOT NULL AND e.type LIKE 'SAVED%' LIMIT p_rows));
+        WHERE e.installation = p_installation AND e.type LIKE 'SAVED%' LIMIT p_rows));
     RETURN FOUND;
 END
 $$;

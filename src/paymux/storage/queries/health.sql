@@ -50,10 +50,3 @@ ORDER BY last_run_at DESC LIMIT 1;
 
 -- name: set_aside
 SELECT count(*) FROM set_aside WHERE installation = $1 AND replayed_at IS NULL;
-
--- name: events
--- What no sink has yet, and how old the first of it is.
-SELECT count(*) AS waiting,
-       coalesce(extract(epoch FROM now() - (
-           SELECT created_at FROM event WHERE published_at IS NULL ORDER BY seq LIMIT 1)), 0)::float8 AS oldest_seconds
-FROM event WHERE published_at IS NULL;

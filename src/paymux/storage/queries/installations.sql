@@ -93,8 +93,10 @@ WHERE installation = $1 AND waiting IS NULL AND status IN ('PENDING', 'ACTIVE', 
   AND (token IS NOT NULL OR place OR next_run_at IS NOT NULL);
 
 -- name: untold
--- Events must have been told before what they tell of is deleted.
-SELECT EXISTS (SELECT FROM event WHERE installation = $1 AND published_at IS NULL);
+-- Events must have been told before what they tell of is deleted. Those that are not in line come after all
+-- that are, in the index too.
+SELECT EXISTS (SELECT FROM event WHERE installation = $1 AND position > told_everywhere())
+    OR EXISTS (SELECT FROM event WHERE installation = $1 AND position IS NULL);
 
 -- name: empty
 SELECT empty_installation($1, $2);

@@ -2,10 +2,14 @@
 -- it costs what waits and not what there is.
 
 -- name: outbox
--- Counted up to a limit: behind a sink that has been down for days there may be millions.
-SELECT (SELECT count(*) FROM (SELECT FROM event WHERE published_at IS NULL LIMIT $1) AS capped) AS waiting,
-       extract(epoch FROM now() - (SELECT created_at FROM event WHERE published_at IS NULL ORDER BY seq LIMIT 1))
-           ::float8 AS oldest;
+-- What some sink does not have yet. Counted up to a limit: behind one that has been down for days there may be millions.
+SELECT (SELECT count(*) FROM (
+            SELECT FROM (SELECT FROM event WHERE position > told.everywhere LIMIT $1) AS in_line
+            UNION ALL SELECT FROM (SELECT FROM event WHERE position IS NULL LIMIT $1) AS beside LIMIT $1) AS capped) AS waiting,
+       coalesce(extract(epoch FROM now() - coalesce(
+           (SELECT created_at FROM event WHERE position > told.everywhere ORDER BY position LIMIT 1),
+           (SELECT created_at FROM event WHERE position IS NULL ORDER BY seq LIMIT 1))), 0)::float8 AS oldest
+FROM (SELECT told_everywhere() AS everywhere) AS told;
 
 -- name: tasks
 -- By provider: tasks that wait for one of the installation's places, those that run in one, and for how

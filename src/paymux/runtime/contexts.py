@@ -5,7 +5,7 @@ reached through it.
 """
 
 import asyncio
-from collections.abc import Awaitable, Coroutine, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from datetime import UTC, datetime
 from functools import partial
 from threading import get_ident
@@ -92,6 +92,8 @@ class RunContext(InstallationContext):
         self.seen = seen
         self.task_id = task_id
         self.cancelled = False
+        # Called whenever a new state is committed: from here another run can go on.
+        self.at_checkpoint: Callable[[], object] = _go_on
         self.counts = Counts()
 
     def state(self, model: type[S]) -> S:
@@ -128,7 +130,13 @@ class RunContext(InstallationContext):
 
         await patiently(commit)
         self._planner.written(plans)
-        self._state = state or self._state
+        if state is not None:
+            self._state = state
+            self.at_checkpoint()
+
+
+def _go_on() -> None:
+    pass
 
 
 class ThreadContext:

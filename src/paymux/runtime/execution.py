@@ -57,6 +57,10 @@ class Execution:
         if error is not None:
             raise error
 
+    def leave(self) -> None:
+        """Hand the run back when it has next committed a state; one that then ends by itself has ended."""
+        self._context.at_checkpoint = lambda: self._loop.call_soon(self.stop, HandedBack())
+
     def stop(self, why: Exception, unwind: float = UNWIND) -> None:
         """Cancel the code; the run then ends with ``why``, whatever the code makes of it."""
         if self._over.done() or self._work.done() or self._why is not None:

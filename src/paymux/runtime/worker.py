@@ -108,8 +108,10 @@ class Worker:
         return len(self._running)
 
     async def stop(self, grace: timedelta) -> None:
-        """Claim nothing more; let runs come to their end for a while, then hand the rest back."""
+        """Claim nothing more; hand runs back at their next checkpoint, the rest after a while."""
         self._stopping = True
+        for _, execution in self._running.values():
+            execution.leave()
         self._engine.stop()
         handling = set(self._handling)
         if not handling:
@@ -216,6 +218,8 @@ class Worker:
         context.seen.task = name_of(body)
         execution = Execution(call, context, on_loop=runs_on_loop(body))
         self._running[begun.token] = begun.task, execution
+        if self._stopping:
+            execution.leave()
         try:
             await execution.within(body.timeout if isinstance(body, Resolved) else TIMEOUT)
         finally:

@@ -34,8 +34,10 @@ from paymux.runtime.installations import Installations
 from paymux.runtime.keeping import kept_up
 from paymux.runtime.registry import Registry
 from paymux.runtime.worker import Worker
+from paymux.services.banking import Banking
 from paymux.services.checkup import Checkup
 from paymux.services.configuring import Configuring
+from paymux.services.forwarding import Forwarding
 from paymux.services.installing import Installing
 from paymux.services.means import Means
 from paymux.services.operating import Operating
@@ -155,6 +157,8 @@ class Service(msgspec.Struct, frozen=True, kw_only=True):
     registry: Registry
     configuring: Configuring
     replaying: Replaying
+    banking: Banking
+    forwarding: Forwarding
     tending: Tending
     operating: Operating
     transferring: Transferring
@@ -240,12 +244,15 @@ async def _wired(
     telling = Telling(
         outbox, {one.name: opened(one) for one in sinks}, retention=settings.event_retention, mask=ground.mask
     )
-    at_work = Installations(database, registry, Vault(ground.keys), ground.mask)
+    vault = Vault(ground.keys)
+    at_work = Installations(database, registry, vault, ground.mask)
     ingester = Ingester(database, telling.told, instruments)
     means = Means(database, registry, at_work, engine, telling.told)
     tending = Tending(means, lease=_LEASE * timedelta(seconds=settings.heartbeat))
     installing = Installing(means, tending)
     configuring, replaying = Configuring(means, installing), Replaying(means, ingester)
+    banking = Banking(database, vault, telling.told)
+    forwarding = Forwarding(means, installing, banking, ingester)
     operating, checkup = Operating(database, engine), Checkup(database, registry)
     staff = Worker(
         database=database, bookkeeping=bookkeeping, engine=engine, installations=at_work,
@@ -260,7 +267,7 @@ async def _wired(
         database=database, registry=registry, installing=installing, configuring=configuring,
         replaying=replaying, pooling=Pooling(database, telling.told), operating=operating, checkup=checkup,
         recording=Recording(means, installing, ingester), transferring=transferring,
-        instruments=instruments, engine=engine,
+        banking=banking, forwarding=forwarding, instruments=instruments, engine=engine,
         cursors=Cursors(hashlib.blake2b(b"cursors", key=ground.keys[0], digest_size=32).digest()),
         version=__version__, max_body_bytes=settings.max_body_bytes,
     )  # fmt: skip
@@ -270,8 +277,8 @@ async def _wired(
         app=application(parts, edge(settings)), watched=watched(parts), worker=staff,
         dispatcher=dispatcher, telling=telling, engine=engine, database=database, bookkeeping=bookkeeping,
         outbox=outbox, registry=registry, installing=installing,
-        configuring=configuring, replaying=replaying, tending=tending, operating=operating, checkup=checkup,
-        transferring=transferring, instruments=instruments,
+        configuring=configuring, replaying=replaying, banking=banking, forwarding=forwarding, tending=tending,
+        operating=operating, checkup=checkup, transferring=transferring, instruments=instruments,
     )  # fmt: skip
 
 

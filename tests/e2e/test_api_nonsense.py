@@ -11,6 +11,7 @@ from paymux.domain.filter import Operator
 from paymux.domain.ids import ConnectorID, account_id, payment_id
 from paymux.storage.accounts import ACCOUNTS
 from paymux.storage.balances import BALANCES
+from paymux.storage.bank_accounts import BANK_ACCOUNTS
 from paymux.storage.payments import PAYMENTS
 from paymux.storage.pools import POOLS
 
@@ -20,6 +21,7 @@ COLUMNS = sorted(
         *ACCOUNTS.columns,
         *BALANCES.columns,
         *POOLS.columns,
+        *BANK_ACCOUNTS.columns,
         "metadata[k]",
         "metadata[\"'\\]",
         "",
@@ -92,7 +94,7 @@ patiently = settings(
 
 @patiently
 @given(
-    path=st.sampled_from(["/payments", "/accounts", "/pools"]),
+    path=st.sampled_from(["/payments", "/accounts", "/pools", "/bank-accounts"]),
     wire=sensible | nonsense,
     sort=st.lists(st.sampled_from(COLUMNS) | texts.filter(str.isprintable), max_size=2),
 )

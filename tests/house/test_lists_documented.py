@@ -9,6 +9,7 @@ from paymux.api import filters
 from paymux.domain.filter import Kind, Operator
 from paymux.storage.accounts import ACCOUNTS
 from paymux.storage.balances import BALANCES
+from paymux.storage.bank_accounts import BANK_ACCOUNTS
 from paymux.storage.listing import Noun
 from paymux.storage.payments import PAYMENTS
 from paymux.storage.pools import POOLS
@@ -27,6 +28,7 @@ SECTION = (
         ("balances", BALANCES),
         ("pools", POOLS),
         ("transfer initiations", TRANSFERS),
+        ("bank accounts", BANK_ACCOUNTS),
     ],
 )
 def test_every_column_is_documented(name: str, noun: Noun) -> None:

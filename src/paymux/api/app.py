@@ -17,6 +17,7 @@ from paymux.api.requests import Parts
 from paymux.api.v1 import (
     accounts,
     balances,
+    bank_accounts,
     configs,
     connectors,
     documents,
@@ -51,6 +52,7 @@ HANDLERS: list[HTTPRouteHandler] = [
     *accounts.HANDLERS,
     *balances.HANDLERS,
     *pools.HANDLERS,
+    *bank_accounts.HANDLERS,
     *events.HANDLERS,
     *transfers.HANDLERS,
 ]

@@ -17,8 +17,16 @@ from paymux.domain.errors import SHOWN_CHARS_MAX, DomainError, InvalidId
 from paymux.runtime.installations import InstallationGone
 from paymux.runtime.registry import UnknownConnector
 from paymux.sdk import BadConfig, ConnectorError, TaskFailed
+from paymux.services.banking import MetadataTooLarge, NoSuchBankAccount
 from paymux.services.calling import ConnectorFailed
 from paymux.services.configuring import ChangedMeanwhile
+from paymux.services.forwarding import (
+    BeingForwarded,
+    CannotForward,
+    ForwardFailed,
+    ForwardRefused,
+    ForwardUnknown,
+)
 from paymux.services.installing import Ambiguous, BeingReset, NameTaken, NotInstalled
 from paymux.services.operating import NoSuchTask, NotNow
 from paymux.services.pooling import NoSuchPool, NotInPool, PoolNameTaken, PoolTooLarge
@@ -41,7 +49,7 @@ FORBIDDEN = "FORBIDDEN"
 TIMEOUT = "TIMEOUT"
 
 _BAD_REQUEST, _UNAUTHENTICATED, _FORBIDDEN, _NOT_FOUND, _TOO_SLOW, _CONFLICT = 400, 401, 403, 404, 408, 409
-_INTERNAL, _NOT_IMPLEMENTED, _UNAVAILABLE = 500, 501, 503
+_INTERNAL, _NOT_IMPLEMENTED, _BAD_GATEWAY, _UNAVAILABLE = 500, 501, 502, 503
 
 
 class InvalidBody(ValueError):
@@ -93,6 +101,11 @@ _CLIENT: list[tuple[type[Exception], int, str]] = [
     (NoSuchRecord, _NOT_FOUND, NOT_FOUND),
     (NotNow, _CONFLICT, CONFLICT),
     (NoSuchTask, _NOT_FOUND, NOT_FOUND),
+    (NoSuchBankAccount, _NOT_FOUND, NOT_FOUND),
+    (MetadataTooLarge, _BAD_REQUEST, VALIDATION),
+    (CannotForward, _BAD_REQUEST, VALIDATION),
+    (ForwardRefused, _BAD_REQUEST, VALIDATION),
+    (BeingForwarded, _CONFLICT, CONFLICT),
     (NoSuchPool, _NOT_FOUND, NOT_FOUND),
     (NotInPool, _NOT_FOUND, NOT_FOUND),
     (PoolNameTaken, _BAD_REQUEST, CONFLICT),
@@ -116,6 +129,9 @@ _CLIENT: list[tuple[type[Exception], int, str]] = [
     (ConnectorFailed, _BAD_REQUEST, VALIDATION),
     (TaskFailed, _BAD_REQUEST, VALIDATION),
     (ConnectorError, _BAD_REQUEST, VALIDATION),
+    # Neither ours nor the client's: it can try again.
+    (ForwardFailed, _BAD_GATEWAY, INTERNAL),
+    (ForwardUnknown, _BAD_GATEWAY, INTERNAL),
     # Ours to mend, and the operator is told how.
     (KeyMissing, _INTERNAL, INTERNAL),
     (Tampered, _INTERNAL, INTERNAL),

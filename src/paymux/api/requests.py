@@ -17,8 +17,10 @@ from paymux.domain.errors import DomainError
 from paymux.observe.instruments import Instruments
 from paymux.runtime.engine import Engine
 from paymux.runtime.registry import Registry
+from paymux.services.banking import Banking
 from paymux.services.checkup import Checkup
 from paymux.services.configuring import Configuring
+from paymux.services.forwarding import Forwarding
 from paymux.services.installing import Installing
 from paymux.services.operating import Operating
 from paymux.services.pooling import Pooling
@@ -41,6 +43,8 @@ class Parts(msgspec.Struct, frozen=True):
     replaying: Replaying
     pooling: Pooling
     recording: Recording
+    banking: Banking
+    forwarding: Forwarding
     operating: Operating
     transferring: Transferring
     checkup: Checkup

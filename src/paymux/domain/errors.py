@@ -11,6 +11,10 @@ DomainError
 ├── InvalidSchedule    a task that cannot be scheduled like this
 ├── InvalidId          not an identifier of the asked kind
 ├── InvalidJson        a value that JSON has no form for
+├── InvalidIban        not an IBAN
+├── InvalidBic         not a BIC
+├── InvalidAccountNumber  not an account number
+├── InvalidCountry     not a country's code
 └── InvalidText        text that PostgreSQL cannot store
 
 The first line of a class docstring is the message, so an error says the same in the log, in the
@@ -130,3 +134,27 @@ class InvalidText(DomainError):
 
     def __init__(self, value: object) -> None:
         super().__init__(f"Got {shown(value)}.")
+
+
+class InvalidIban(DomainError):
+    """An IBAN is a country, two check digits and an account, such as DE89 3704 0044 0532 0130 00."""
+
+    code = "invalid-iban"
+
+
+class InvalidBic(DomainError):
+    """A BIC has 8 or 11 characters, the fifth and sixth a country's code, such as DEUTDEFF."""
+
+    code = "invalid-bic"
+
+
+class InvalidAccountNumber(DomainError):
+    """An account number is 4 to 34 letters and digits, between them a space, dot, slash or hyphen at most."""
+
+    code = "invalid-account-number"
+
+
+class InvalidCountry(DomainError):
+    """A country is its code of two letters by ISO 3166, such as DE."""
+
+    code = "invalid-country"

@@ -5,7 +5,9 @@ holds, so that neither a careless message nor a library's traceback can give one
 """
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import lru_cache
 from threading import Lock
 from urllib.parse import quote, quote_plus
@@ -20,6 +22,20 @@ SECRET_LENGTH_MIN = 4
 # short ones and not too many, because a remembered text is memory.
 _REMEMBERED = 2048
 _REMEMBERED_LENGTH_MAX = 256
+
+
+# Secrets that one call deals with: learnt for good, those of a million calls would slow down every text.
+_at_hand: ContextVar["Mask | None"] = ContextVar("at_hand", default=None)
+
+
+@contextmanager
+def hiding(values: Iterable[str]) -> Iterator[None]:
+    """Have every mask blot these out, too, in this task and whatever it starts, until the block ends."""
+    token = _at_hand.set(Mask(values))
+    try:
+        yield
+    finally:
+        _at_hand.reset(token)
 
 
 class Mask:
@@ -49,6 +65,9 @@ class Mask:
 
     def __call__(self, text: str) -> str:
         """Return ``text`` without any known secret."""
+        at_hand = _at_hand.get()
+        if at_hand is not None:
+            text = at_hand._blot_out(text)  # noqa: SLF001 - not itself: that would ask for what is at hand again
         return self._remembered(text) if len(text) <= _REMEMBERED_LENGTH_MAX else self._blot_out(text)
 
     def __repr__(self) -> str:

@@ -84,6 +84,7 @@ class SavedBankAccount(Payload, frozen=True):
     iban: str
     swift_bic_code: str
     country: str
+    metadata: dict[str, str] | None
     # The tutorial's name for the accounts that providers have made of it.
     adjustments: list[RelatedAccount]
 

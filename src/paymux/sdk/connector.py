@@ -153,7 +153,13 @@ class Connector(ABC, Generic[C]):
         ctx: ConnectorContext,  # noqa: ARG002 - the shape to override
         bank_account: BankAccountToCreate,  # noqa: ARG002
     ) -> Account:
-        """Make a bank account known to the provider."""
+        """Make a bank account known to the provider, once for each idempotency key.
+
+        Raises:
+            Refused: the provider said no, for good; what comes after is another attempt, under another key.
+            Exception: whatever else; it is asked for again under the same key and in the same words, and
+                only ``TryAgain`` and ``SlowDown`` say that surely nothing was made.
+        """
         raise NotImplementedByConnector
 
     def supported_currencies_and_decimals(self) -> Mapping[str, int]:

@@ -52,6 +52,10 @@ class BankAccountToCreate(msgspec.Struct, frozen=True, kw_only=True):
     metadata: dict[str, str] = {}
     idempotency_key: str
 
+    def __repr__(self) -> str:
+        # Whoever logs it has not meant to log its numbers.
+        return f"BankAccountToCreate(country={self.country!r}, idempotency_key={self.idempotency_key!r}, …)"
+
 
 class Accepted(msgspec.Struct, frozen=True):
     """The provider has taken the order; ``look_up`` follows it to its end."""

@@ -37,6 +37,11 @@ SUPERSEDED = "PX002"
 DatabaseError = asyncpg.PostgresError
 UniqueViolation = asyncpg.UniqueViolationError
 
+
+class Locked(Exception):
+    """Somebody else holds this lock."""
+
+
 # Seconds; a server that takes longer to answer is not there.
 _CONNECT = 10
 
@@ -142,6 +147,27 @@ class Database:
             await self._pool.release(connection)
 
     @asynccontextmanager
+    async def locked(self, name: str, patience: float) -> AsyncIterator[None]:
+        """Hold a lock of this name, which nobody else on this database holds meanwhile.
+
+        It goes with a connection of its own, also when this process dies.
+
+        Raises:
+            Locked: somebody else held it for longer than ``patience``, in seconds.
+        """
+        connection = await connect(self.url)
+        try:
+            try:
+                await connection.execute(
+                    "SELECT pg_advisory_lock(hashtextextended($1, 0))", name, timeout=patience
+                )
+            except TimeoutError:
+                raise Locked(Locked.__doc__) from None
+            yield
+        finally:
+            await connection.close(timeout=1)
+
+    @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Connection]:
         """One transaction: committed at the end, rolled back by an exception."""
         async with self.connection() as connection, connection.transaction():
@@ -179,6 +205,7 @@ __all__: Sequence[str] = (
     "Database",
     "DatabaseError",
     "Key",
+    "Locked",
     "Row",
     "UniqueViolation",
     "Unreachable",

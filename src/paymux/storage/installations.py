@@ -27,10 +27,12 @@ NOBODY = Tender(None, None)
 
 
 async def any_sealed(url: str) -> bool:
-    """Whether this database holds configs, which only the keys they were sealed with can open."""
+    """Whether this database holds what only the keys it was sealed with can open: configs, bank accounts."""
     db = await connect(url)
     try:
-        return bool(await db.fetchval(_SQL["migrated"]) and await db.fetchval(_SQL["any"]))
+        tables = await db.fetchrow(_SQL["migrated"]) or ()
+        asked = [name for name, there in zip(("any", "any_bank_account"), tables, strict=False) if there]
+        return any([await db.fetchval(_SQL[name]) for name in asked])
     finally:
         await db.close()
 

@@ -93,6 +93,11 @@ class Vault:
         except InvalidTag:
             raise Tampered from None
 
+    @property
+    def header(self) -> bytes:
+        """What everything begins with that was sealed with the first key."""
+        return self._header
+
     def is_current(self, sealed: bytes) -> bool:
         """Whether it was sealed with the first key."""
         return sealed.startswith(self._header)

@@ -8,6 +8,8 @@ from typing import Any
 
 from tests.integration.services.conftest import KEY, Start, row_of
 
+from paymux.domain.bank_account import Numbers
+from paymux.services.banking import BankAccountToKeep
 from paymux.services.resealing import reseal
 from paymux.storage.database import Database
 from paymux.storage.vault import Vault
@@ -42,6 +44,27 @@ async def test_beside_others_it_waits_to_be_asked(depot: Any, start: Start) -> N
     assert await _command(running.database, NEW, KEY) == (0, "Sealed anew: 1.\n", "")
     assert await _command(running.database, NEW, KEY) == (0, "Sealed anew: 0.\n", "")
     assert Vault([NEW]).is_current((await row_of(running, connector))["config"])
+
+
+async def test_bank_accounts_are_sealed_anew_too(start: Start) -> None:
+    """More of them than a batch; those that cannot be opened are named, and the others done."""
+    running = await start(worker=False)
+    kept = BankAccountToKeep(name="x", country="DE", numbers=Numbers("DE89370400440532013000"))
+    first = await running.banking.create(kept)
+    sealed = await running.database.fetchval("SELECT numbers FROM bank_account")
+    await running.database.execute(
+        "INSERT INTO bank_account (id, name, country, numbers, shown_iban, shown_account_number, bic)"
+        " SELECT md5(n::text)::uuid, 'y', 'DE', $1, '', '', '' FROM generate_series(1, 1500) AS n",
+        sealed,
+    )
+    resealed = await reseal(running.database, Vault([NEW, KEY]))
+
+    # Theirs was copied from another row, and opens nowhere else.
+    assert (resealed.count, len(resealed.refused)) == (1, 1500)
+    (row,) = await running.database.fetch("SELECT numbers FROM bank_account WHERE id = $1", first)
+    assert Vault([NEW]).is_current(row["numbers"])
+    only_new = await start(worker=False, keys=[NEW])
+    assert only_new.banking.numbers(first, row["numbers"]) == kept.numbers
 
 
 async def test_what_cannot_be_opened_is_named_and_left(depot: Any, start: Start) -> None:

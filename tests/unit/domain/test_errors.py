@@ -7,9 +7,13 @@ from paymux.domain import errors
 from paymux.domain.errors import (
     SHOWN_CHARS_MAX,
     DomainError,
+    InvalidAccountNumber,
     InvalidAmount,
     InvalidAsset,
+    InvalidBic,
+    InvalidCountry,
     InvalidDuration,
+    InvalidIban,
     InvalidId,
     InvalidJson,
     InvalidSchedule,
@@ -34,6 +38,10 @@ EVERY = [
     InvalidId(MEGABYTE, "it is not base64url"),
     InvalidJson({"key": MEGABYTE}),
     InvalidText(MEGABYTE),
+    InvalidIban("Its country has no IBANs."),
+    InvalidBic(),
+    InvalidAccountNumber(),
+    InvalidCountry(),
 ]
 
 

@@ -1,5 +1,6 @@
 """A mask blots out the secrets it knows, however they are spelled, and nothing else."""
 
+import asyncio
 import json
 from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import quote, urlencode
@@ -8,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from paymux.domain.mask import MASKED, Mask
+from paymux.domain.mask import MASKED, Mask, hiding
 
 texts = st.text(st.characters(exclude_characters="*"))
 secrets = st.text(st.characters(exclude_characters="*"), min_size=4)
@@ -56,6 +57,23 @@ def test_a_secret_that_is_learnt_later_counts_at_once() -> None:
 
     assert mask("token hunter2") == "token ********"
     assert mask("something") == MASKED
+
+
+def test_what_is_at_hand_is_hidden_for_as_long() -> None:
+    """By every mask, in whatever is started meanwhile, and nowhere else."""
+    mask = Mask(["hunter2"])
+
+    async def told(text: str) -> str:
+        return await asyncio.create_task(asyncio.to_thread(mask, text))
+
+    async def both() -> tuple[str, str]:
+        async def hidden() -> str:
+            with hiding(["DE89370400440532013000"]):
+                return await told("hunter2 pays DE89370400440532013000")
+
+        return await hidden(), await told("hunter2 pays DE89370400440532013000")
+
+    assert asyncio.run(both()) == ("******** pays ********", "******** pays DE89370400440532013000")
 
 
 def test_the_secret_itself_is_not_in_the_repr() -> None:

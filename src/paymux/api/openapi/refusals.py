@@ -75,6 +75,12 @@ REFUSALS = {
         (NOT_IMPLEMENTED,),
         "This service does not do that. Move money with POST /transfer-initiations.",
     ),
+    502: Refusal(
+        "ProviderAway",
+        "The provider could not be asked, or its answer was lost; the message says which. Try again.",
+        (INTERNAL,),
+        "The provider was not asked, or could not answer; surely nothing was made. Forward it again later.",
+    ),
     503: Refusal(
         "Unavailable",
         "The database is away for the moment.",

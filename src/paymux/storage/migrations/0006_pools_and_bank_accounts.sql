@@ -40,15 +40,17 @@ CREATE INDEX bank_account_list ON bank_account (created_at, id);
 -- A bank account made known to an installation's provider, or on the way there. Written before the
 -- provider is asked: whoever asks again does so under the same key, with the same words.
 CREATE TABLE bank_account_forward (
-    bank_account uuid NOT NULL REFERENCES bank_account (id),
-    installation integer NOT NULL REFERENCES installation (id) ON DELETE CASCADE,
-    id           uuid NOT NULL,
-    -- Grows when the provider has refused, and is part of the key: what is sent after that is something new.
-    attempt      integer NOT NULL DEFAULT 1,
-    metadata     jsonb,
+    bank_account    uuid NOT NULL REFERENCES bank_account (id),
+    installation    integer NOT NULL REFERENCES installation (id) ON DELETE CASCADE,
+    id              uuid NOT NULL,
+    -- What is sent after a refusal is something new, under another key.
+    attempt         integer NOT NULL DEFAULT 1,
+    refused         boolean NOT NULL DEFAULT false,
+    idempotency_key text COLLATE "C" NOT NULL,
+    metadata        jsonb,
     -- The account that the provider has made of it, and since when.
-    account      uuid,
-    related_at   timestamptz,
+    account         uuid,
+    related_at      timestamptz,
     PRIMARY KEY (bank_account, installation)
 );
 CREATE INDEX bank_account_forward_installation ON bank_account_forward (installation);

@@ -2,10 +2,13 @@
 
 -- name: migrated
 -- Before the first migration there is no such table.
-SELECT to_regclass('paymux.installation') IS NOT NULL;
+SELECT to_regclass('paymux.installation') IS NOT NULL, to_regclass('paymux.bank_account') IS NOT NULL;
 
 -- name: any
 SELECT EXISTS (SELECT FROM paymux.installation);
+
+-- name: any_bank_account
+SELECT EXISTS (SELECT FROM paymux.bank_account);
 
 -- name: insert
 -- The process that installs holds it from the start: another one undoes it when this one has died.

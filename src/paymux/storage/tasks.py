@@ -102,7 +102,7 @@ async def finish(
     """End a run; hand the jobs to the engine in the same transaction."""
     rows = await db.fetch(
         _SQL["finish_run"], run.installation, run.task, run.token, ending.outcome, ending.error,
-        ending.retry, ending.fault, run.revision, counts, take_next, False,
+        ending.retry, ending.fault, run.revision, counts, take_next,
     )  # fmt: skip
     jobs = [job_of(row) for row in rows if row["what"] == "JOB"]
     return Finished(any(row["what"] == "LOST" for row in rows), jobs, _next(rows))
@@ -113,19 +113,19 @@ async def finish_at_once(db: Database, ends: Sequence[tuple[Begun, list[int]]]) 
 
     None for a run that was left as it is: its end takes a transaction and ``finish``.
     """
-    order = sorted(range(len(ends)), key=lambda place: ends[place][0].installation)
-    runs = [ends[place] for place in order]
     rows = await db.fetch(
-        _SQL["finish_runs_alone"],
-        [run.installation for run, _ in runs],
-        [run.task for run, _ in runs],
-        [run.token for run, _ in runs],
-        *zip(*(counts for _, counts in runs), strict=True),
+        _SQL["finish_runs"],
+        [run.installation for run, _ in ends],
+        [run.task for run, _ in ends],
+        [run.token for run, _ in ends],
+        *zip(*(counts for _, counts in ends), strict=True),
     )
-    by_run: list[list[Row]] = [[] for _ in ends]
-    for row in rows:
-        by_run[order[row["ord"] - 1]].append(row)
-    return [_alone(found) for found in by_run]
+    return [
+        None
+        if row["what"] == "LEFT"
+        else Finished(row["what"] == "LOST", [], _begun(row) if row["task"] else None)
+        for row in rows
+    ]
 
 
 async def holds(db: Connection, task: UUID, token: int | None) -> bool:
@@ -172,12 +172,6 @@ def job_of(row: Any) -> Job:
 
 def _begun(row: Any) -> Begun:
     return Begun(*(row[field] for field in Begun.__struct_fields__))
-
-
-def _alone(rows: Sequence[Row]) -> Finished | None:
-    if any(row["what"] == "JOB" for row in rows):
-        return None
-    return Finished(any(row["what"] == "LOST" for row in rows), [], _next(rows))
 
 
 def _next(rows: Sequence[Row]) -> Begun | None:

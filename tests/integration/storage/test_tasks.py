@@ -139,6 +139,51 @@ async def test_ends_are_written_many_at_once_or_left_to_a_transaction(book: Book
     assert ended[2].lost
 
 
+@pytest.mark.parametrize("restart", [Restart.ALWAYS, Restart.NEVER])
+@pytest.mark.parametrize("when", [Schedule.now(), Schedule.after(timedelta(0))])
+async def test_an_end_at_once_leaves_what_an_end_alone_does(
+    book: Book, when: Schedule, restart: Restart
+) -> None:
+    """Of the task, of its run and of the one that follows, in every column but those of time and number."""
+    await book.database.execute("UPDATE installation SET max_tasks = 2")
+    jobs = await book.schedule("a", "b", "c", "d", when=when, restart=restart)
+    a, b = [await book.begun(number, job) for number, job in enumerate(jobs)]
+    await book.database.execute("UPDATE task SET generation = 7")  # they are made of the clock
+    alone = await book.finish(a)
+    (at_once,) = await tasks.finish_at_once(book.database, [(b, COUNTS)])
+
+    async def left(name: str) -> dict[str, object]:
+        row = await book.task(name)
+        runs = await book.database.fetch("SELECT * FROM run WHERE task = $1", row["id"])
+        apart = {"id", "descriptor", "name", "token", "job", "task"}
+        return {
+            column: type(value) if isinstance(value, datetime) else value
+            for found in (row, *runs)
+            for column, value in found.items()
+            if column not in apart
+        }
+
+    assert await left("a") == await left("b")
+    assert await left("c") == await left("d")
+    assert at_once is not None
+    assert [type(found.next and found.next.delay) for found in (alone, at_once)] == [timedelta] * 2
+    assert [found.next and found.next.descriptor for found in (alone, at_once)] == ['"c"', '"d"']
+    assert [(await book.task(name))["job"] for name in "cd"] == [0, 1]
+
+
+async def test_ends_at_once_give_each_place_to_the_next_in_line(book: Book) -> None:
+    """In the line's order, under the jobs of those that ended; with nobody in line the place is free."""
+    await book.database.execute("UPDATE installation SET max_tasks = 3")
+    jobs = await book.schedule("a", "b", "c", "d", "e")
+    runs = [await book.begun(number, job) for number, job in enumerate(jobs)]
+    ended = await tasks.finish_at_once(book.database, [(run, COUNTS) for run in reversed(runs)])
+
+    assert [end and end.next and end.next.descriptor for end in ended] == ['"d"', '"e"', None]
+    assert [(await book.task(name))["job"] for name in "de"] == [2, 1]
+    assert await book.database.fetchval("SELECT count(*) FROM task WHERE place") == 2
+    assert await book.database.fetchval("SELECT count(*) FROM run WHERE outcome = 'SUCCEEDED'") == 3
+
+
 async def test_nothing_is_scheduled_or_begun_for_one_that_is_on_its_way_out(book: Book) -> None:
     """Jobs that are still out are void."""
     jobs = await book.schedule("a")

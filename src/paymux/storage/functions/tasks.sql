@@ -174,13 +174,12 @@ $$;
 -- Ends a run: its outcome, the task's next time, and, with p_take, the start of the next task in line
 -- under the same job. Outcomes: SUCCEEDED, FAILED, STOPPED (told to), RETURNED (the worker is going
 -- away; run it again). `what` is LOST (the run was superseded, nothing is written), JOB (to be handed
--- to the engine in the same transaction) or RUN (begun, go on with it). With p_alone the statement is
--- the whole transaction: what may need a job is then left as it was, and `what` is JOB without a task.
+-- to the engine in the same transaction) or RUN (begun, go on with it).
 -- p_fault: LOGIN (the credentials of config p_revision are dead: everything waits for others), CONFIG, or
 -- CRASH (it did not end by itself: whoever runs it died).
 CREATE FUNCTION finish_run(
     p_installation integer, p_task uuid, p_token bigint, p_outcome text, p_error text, p_retry interval,
-    p_fault text, p_revision integer, p_counts integer[], p_take boolean, p_alone boolean
+    p_fault text, p_revision integer, p_counts integer[], p_take boolean
 )
 RETURNS TABLE (
     what text, task uuid, generation bigint, delay interval, token bigint, installation integer,
@@ -205,13 +204,6 @@ BEGIN
         RETURN QUERY SELECT 'LOST', p_task, 0::bigint, interval '0', p_token, p_installation, 0, '', '', 0;
         RETURN;
     END IF;
-    -- Only an end that frees its place for the next in line, under the same job, surely needs no other.
-    IF p_alone AND (p_outcome <> 'SUCCEEDED' OR v_before.again OR v_before.schedule = 'EVERY' OR NOT v_before.place
-                    OR NOT p_take OR v_installation.status <> 'INSTALLED' OR places_of(v_installation) = 0) THEN
-        RETURN QUERY SELECT 'JOB', NULL::uuid, 0::bigint, interval '0', p_token, p_installation, 0, '', '', 0;
-        RETURN;
-    END IF;
-
     IF v_before.cancelled AND NOT v_before.interrupted THEN
         -- A person has stopped it: neither its worker's going away nor a failure brings it back.
         v_retry := NULL;
@@ -291,10 +283,72 @@ BEGIN
                       ORDER BY n.waiting LIMIT 1)
         RETURNING 'RUN', t.id, t.generation, t.running_since - t.next_run_at, t.token, t.installation, v_installation.revision,
                   t.descriptor, t.state, t.attempts;
-        IF p_alone THEN RETURN; END IF;
     END IF;
     RETURN QUERY SELECT 'JOB', a.task, a.generation, a.delay, 0::bigint, 0, 0, '', '', 0
                  FROM admit_tasks(p_installation) a;
+END
+$$;
+
+-- Ends runs that went well, each for itself, and begins the next in line under the job of each: as finish_run
+-- would with p_take, in a quarter of the time. Only of tasks that are done with it and free a place, for then
+-- no job is needed; any other is left as it was. `what` is ENDED, with the run that was begun, if any; LOST, or
+-- LEFT. A statement sees what was committed before it, so the locks come before the look at the tasks.
+CREATE FUNCTION finish_runs(
+    p_installations integer[], p_tasks uuid[], p_tokens bigint[], p_seen integer[], p_added integer[],
+    p_changed integer[], p_unchanged integer[], p_aside integer[]
+)
+RETURNS TABLE (
+    ord bigint, what text, task uuid, token bigint, installation integer, revision integer, descriptor text,
+    state text, attempts integer, delay interval
+)
+LANGUAGE plpgsql
+SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off
+AS $$
+#variable_conflict use_column
+BEGIN
+    PERFORM FROM installation i WHERE i.id = ANY (p_installations) ORDER BY i.id FOR NO KEY UPDATE;
+    RETURN QUERY
+    WITH held AS MATERIALIZED (
+        SELECT n.*, t.job, t.running_since, t.id IS NULL AS lost, i.revision,
+               t.place AND t.schedule <> 'EVERY' AND t.attempts = 0 AND NOT (t.again OR t.cancelled OR t.paused)
+               AND i.status = 'INSTALLED' AND places_of(i) > 0 AS plain
+        FROM unnest(p_installations, p_tasks, p_tokens, p_seen, p_added, p_changed, p_unchanged, p_aside)
+             WITH ORDINALITY AS n (installation, task, token, seen, added, changed, unchanged, aside, ord)
+        LEFT JOIN installation i ON i.id = n.installation
+        LEFT JOIN task t ON t.id = n.task AND t.token = n.token
+    ), ended AS (
+        UPDATE task t SET token = NULL, job = NULL, running_since = NULL, place = false, updated_at = now(),
+            generation = t.generation + 1, last_run_at = t.running_since, last_success_at = now(), error = NULL,
+            fault = NULL, crashes = 0, next_run_at = NULL, beat = NULL, waiting = NULL, status = 'TERMINATED'
+        FROM held h WHERE h.plain AND t.id = h.task AND t.token = h.token
+        RETURNING h.ord
+    ), places AS MATERIALIZED (
+        SELECT h.*, row_number() OVER (PARTITION BY h.installation ORDER BY h.ord) AS turn
+        FROM held h WHERE h.ord IN (SELECT e.ord FROM ended e)
+    ), written AS (
+        INSERT INTO run
+        SELECT p.token, p.task, p.installation, p.running_since, clock_timestamp(), 'SUCCEEDED', NULL, p.seen, p.added,
+               p.changed, p.unchanged, p.aside
+        FROM places p
+    ), line AS MATERIALIZED (
+        SELECT n.id, p.installation, row_number() OVER (PARTITION BY p.installation ORDER BY n.waiting) AS turn
+        FROM (SELECT p.installation, count(*) AS free FROM places p GROUP BY p.installation) p,
+             LATERAL (SELECT t.id, t.waiting FROM task t
+                      WHERE t.installation = p.installation AND t.waiting IS NOT NULL
+                      ORDER BY t.waiting LIMIT p.free) n
+    ), begun AS (
+        UPDATE task t SET token = nextval('run_number'), job = p.job, running_since = clock_timestamp(),
+            place = true, waiting = NULL, updated_at = now(),
+            status = CASE t.status WHEN 'FAILED' THEN t.status ELSE 'ACTIVE' END
+        FROM line l JOIN places p ON p.installation = l.installation AND p.turn = l.turn
+        WHERE t.id = l.id
+        RETURNING p.ord, t.id, t.token, t.installation, t.descriptor, t.state, t.attempts,
+                  t.running_since - t.next_run_at AS delay
+    )
+    SELECT h.ord, CASE WHEN h.lost THEN 'LOST' WHEN p.ord IS NULL THEN 'LEFT' ELSE 'ENDED' END, b.id, b.token,
+           b.installation, h.revision, b.descriptor, b.state, b.attempts, b.delay
+    FROM held h LEFT JOIN places p ON p.ord = h.ord LEFT JOIN begun b ON b.ord = h.ord
+    ORDER BY h.ord;
 END
 $$;
 

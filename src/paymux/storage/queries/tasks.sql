@@ -11,18 +11,13 @@ SELECT task, token, installation, revision, descriptor, state, attempts, cancell
 -- name: finish_run
 SELECT what, task, generation, delay, token, installation, revision, descriptor, state, attempts, false AS cancelled,
        0 AS crashes
-FROM finish_run($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11);
+FROM finish_run($1, $2, $3, $4, $5, $6, $7, $8, $9, $10);
 
--- name: finish_runs_alone
--- Runs that went well, many at once. In order of installation, as everybody locks them.
-SELECT i.ord, f.what, f.task, f.delay, f.token, f.installation, f.revision, f.descriptor, f.state, f.attempts,
-       false AS cancelled, 0 AS crashes
-FROM unnest($1::integer[], $2::uuid[], $3::bigint[], $4::integer[], $5::integer[], $6::integer[], $7::integer[],
-            $8::integer[]) WITH ORDINALITY
-     AS i (installation, task, token, seen, added, changed, unchanged, aside, ord),
-     LATERAL finish_run(i.installation, i.task, i.token, 'SUCCEEDED', NULL, NULL, NULL, NULL,
-                        ARRAY[i.seen, i.added, i.changed, i.unchanged, i.aside], true, true) AS f
-ORDER BY i.ord;
+-- name: finish_runs
+-- Runs that went well, many at once.
+SELECT what, task, token, installation, revision, descriptor, state, attempts, false AS cancelled,
+       0 AS crashes, delay
+FROM finish_runs($1, $2, $3, $4, $5, $6, $7, $8);
 
 -- name: holds
 -- Whether a run holds its task until the end of this transaction.

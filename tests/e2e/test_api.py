@@ -55,7 +55,7 @@ def test_an_unknown_path_is_a_typed_404(service: Service, prefix: str, path: str
 @pytest.mark.parametrize(
     ("method", "path", "allowed"),
     [
-        ("POST", "/payments", "GET"),
+        ("PUT", "/payments", "POST"),
         ("DELETE", "/payments", "GET"),
         ("PUT", "/connectors/example", "DELETE"),
         ("BREW", "/connectors", "GET"),

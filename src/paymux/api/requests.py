@@ -109,6 +109,8 @@ async def json_object(request: "Request[Any, Any, Any]") -> dict[str, Any] | Non
     try:
         found = strict_json(body)
     except NotStrict as error:
+        if error.field:
+            raise InvalidField(error.field, error.why) from None
         raise InvalidBody(f"{InvalidBody.__doc__} {error}") from None
     if not isinstance(found, dict):
         raise InvalidBody(InvalidBody.__doc__)

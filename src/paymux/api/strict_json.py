@@ -17,7 +17,11 @@ DEPTH_MAX = 64
 
 
 class NotStrict(ValueError):
-    """It is no JSON, or none that means one thing; the message says why."""
+    """It is no JSON, or none that means one thing; the message says why, and of which field."""
+
+    def __init__(self, why: str, field: str = "") -> None:
+        self.why, self.field = why, field
+        super().__init__(f"{shown(field)} {why}" if field else f"It {why}")
 
 
 def strict_json(body: bytes | str) -> Any:
@@ -32,52 +36,52 @@ def strict_json(body: bytes | str) -> Any:
     except NotStrict:
         raise
     except UnicodeDecodeError:
-        raise NotStrict("It is not UTF-8.") from None
+        raise NotStrict("is not UTF-8.") from None
     except json.JSONDecodeError as error:
-        raise NotStrict(f"{error}.") from None
+        raise NotStrict(f"is no JSON: {error}.") from None
     except RecursionError:
         raise NotStrict(_TOO_DEEP) from None
     except ValueError:  # Python reads no integer of more than 4,300 digits: it takes time by their square
-        raise NotStrict("A number has more digits than any amount.") from None
+        raise NotStrict("holds a number of more digits than any amount has.") from None
     if isinstance(found, dict):
+        _check("", found)
         for name, value in found.items():
-            _check("A name", [name])
-            _check(shown(name), [value])
+            _check(name, [value])
     else:
-        _check("It", [found])
+        _check("", [found])
     return found
 
 
-_TOO_DEEP = f"It is nested more than {DEPTH_MAX} levels deep."
+_TOO_DEEP = f"is nested more than {DEPTH_MAX} levels deep."
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
         twice, _ = Counter(name for name, _ in pairs).most_common(1)[0]
-        raise NotStrict(f"One object has {shown(twice)} twice.")
+        raise NotStrict(f"has {shown(twice)} twice in one object.")
     return found
 
 
 def _constant(name: str) -> Any:
-    raise NotStrict(f"{name} is no number.")
+    raise NotStrict(f"holds {name}, which is no number.")
 
 
 def _float(text: str) -> float:
     value = float(text)
     if not isfinite(value):
-        raise NotStrict("A number is out of range.")
+        raise NotStrict("holds a number that is out of range.")
     return value
 
 
-def _check(name: str, level: Iterable[Any]) -> None:
+def _check(field: str, level: Iterable[Any]) -> None:
     """Level by level and not by recursion: the depth is the sender's."""
     for _ in range(DEPTH_MAX):
         inner: list[Any] = []
         for value in level:
             match value:
                 case str():
-                    _check_text(name, value)
+                    _check_text(field, value)
                 case list():
                     inner += value
                 case dict():
@@ -89,11 +93,11 @@ def _check(name: str, level: Iterable[Any]) -> None:
     raise NotStrict(_TOO_DEEP)
 
 
-def _check_text(name: str, text: str) -> None:
+def _check_text(field: str, text: str) -> None:
     if "\0" in text:
-        raise NotStrict(f"{name} holds a NUL character, which no database text can.")
+        raise NotStrict("holds a NUL character, which no database text can.", field)
     if not text.isascii():
         try:
             text.encode()
         except UnicodeEncodeError:
-            raise NotStrict(f"{name} holds half of a surrogate pair, which is no text.") from None
+            raise NotStrict("holds half of a surrogate pair, which is no text.", field) from None

@@ -1,11 +1,19 @@
 """One service for all that ask, and something in it to ask for."""
 
+import hashlib
+import shutil
+import subprocess
+import sys
+import venv
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from tests.e2e.service import Service, eventually, payment_file
 
+ROOT = Path(__file__).parents[2]
+# What runs in the environment of the official client.
+CLIENT = Path(__file__).parent / "sdk"
 # Payments of the installation ``stocked``.
 STOCKED = 34
 
@@ -66,3 +74,28 @@ def stocked(process: Service, tmp_path_factory: pytest.TempPathFactory) -> Itera
     )
     yield connector
     process.uninstall(connector, "pier")
+
+
+@pytest.fixture(scope="session")
+def client() -> Path:
+    """A Python that has the client and none of ours; made once for each set of pins."""
+    made_of = (pins := CLIENT / "requirements.txt").read_bytes() + sys.version.encode()
+    folder = ROOT / ".cache" / f"client-{hashlib.sha256(made_of).hexdigest()[:16]}"
+    whole = folder / "whole"
+    if not whole.exists():
+        shutil.rmtree(folder, ignore_errors=True)
+        venv.create(folder, with_pip=True)
+        pip = [str(folder / "bin/pip"), "install", "--quiet", "--disable-pip-version-check"]
+        subprocess.run([*pip, "--require-hashes", "--no-deps", "-r", str(pins)], check=True)
+        whole.touch()
+    return folder / "bin/python"
+
+
+def package(folder: Path, module: Path, entry_point: str) -> Path:
+    """Leave a connector in a folder as an installer would; returns the folder."""
+    about = folder / f"{module.stem}-1.dist-info"
+    about.mkdir(parents=True)
+    shutil.copy(module, folder)
+    (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {module.stem}\nVersion: 1\n")
+    (about / "entry_points.txt").write_text(f"[paymux.connectors]\n{entry_point}\n")
+    return folder

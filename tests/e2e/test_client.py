@@ -1,17 +1,13 @@
 """The official client of the interface, in an environment of its own, understands every answer."""
 
-import hashlib
-import shutil
 import subprocess
-import sys
-import venv
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import msgspec
 import pytest
-from tests.e2e.conftest import running
+from tests.e2e.conftest import CLIENT, package, running
 from tests.e2e.service import Service
 
 from paymux.sdk import (
@@ -26,38 +22,15 @@ from paymux.sdk import (
     PaymentType,
 )
 
-ROOT = Path(__file__).parents[2]
-HERE = Path(__file__).parent / "sdk"
-PINS = HERE / "requirements.txt"
 NOON = datetime(2024, 5, 1, 12, tzinfo=UTC)
 OPERATIONS = 43
 
 
-@pytest.fixture(scope="session")
-def client() -> Path:
-    """A Python that has the client and none of ours; made once for each set of pins."""
-    made_of = PINS.read_bytes() + sys.version.encode()
-    folder = ROOT / ".cache" / f"client-{hashlib.sha256(made_of).hexdigest()[:16]}"
-    whole = folder / "whole"
-    if not whole.exists():
-        shutil.rmtree(folder, ignore_errors=True)
-        venv.create(folder, with_pip=True)
-        pip = [str(folder / "bin/pip"), "install", "--quiet", "--disable-pip-version-check"]
-        subprocess.run([*pip, "--require-hashes", "--no-deps", "-r", str(PINS)], check=True)
-        whole.touch()
-    return folder / "bin/python"
-
-
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the connector as a package of its own, as an installer would leave it."""
+    """A folder with the connector as a package of its own."""
     folder = tmp_path_factory.mktemp("packages")
-    shutil.copy(HERE / "dummy_pay.py", folder)
-    about = folder / "dummy_pay-1.dist-info"
-    about.mkdir()
-    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: dummy-pay\nVersion: 1\n")
-    (about / "entry_points.txt").write_text("[paymux.connectors]\ndummy-pay = dummy_pay:DummyPay\n")
-    return folder
+    return package(folder, CLIENT / "dummy_pay.py", "dummy-pay = dummy_pay:DummyPay")
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +53,7 @@ def test_a_journey_with_the_client(client: Path, alone: Service, tmp_path: Path)
     """What it writes and what a connector brings in is what it reads."""
     (tmp_path / "book.json").write_bytes(msgspec.json.encode(_book()))
     ended = subprocess.run(
-        [client, HERE / "journey.py", str(alone.http.base_url), tmp_path],
+        [client, CLIENT / "journey.py", str(alone.http.base_url), tmp_path],
         capture_output=True, text=True, check=False,
     )  # fmt: skip
 

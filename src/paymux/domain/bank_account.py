@@ -18,6 +18,7 @@ NUMBER_MAX = 34
 _TYPED = re.compile(r"[A-Za-z0-9 -]{1,100}", re.ASCII)
 # As banks write them, with what they write between: 19-2000145399/0800. Shorter ones are no secret at all.
 _ACCOUNT_NUMBER = re.compile(r"[A-Za-z0-9](?:[ ./-]?[A-Za-z0-9]){3,33}", re.ASCII)
+_COUNTRY = re.compile(r"[A-Za-z]{2}", re.ASCII)
 # Kosovo's own banks have IBANs, and ISO 3166 leaves the code to whoever needs it.
 _BESIDE_ISO_3166 = {"XK"}
 
@@ -95,10 +96,10 @@ def read_country(text: str) -> str:
     """
     import pycountry  # noqa: PLC0415 - reads its tables, and only schwifty needs them otherwise
 
-    code = text.strip(" ").upper()
-    if code not in _BESIDE_ISO_3166 and (
-        len(code) != len("XX") or pycountry.countries.get(alpha_2=code) is None
-    ):
+    typed = text.strip(" ")
+    # Looked at before it is upper case: that of a single ß would be South Sudan.
+    code = typed.upper() if _COUNTRY.fullmatch(typed) else ""
+    if code not in _BESIDE_ISO_3166 and (not code or pycountry.countries.get(alpha_2=code) is None):
         raise InvalidCountry
     return code
 

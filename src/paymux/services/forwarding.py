@@ -29,9 +29,10 @@ from paymux.services.means import Means
 from paymux.storage import bank_accounts
 from paymux.storage.database import Locked, Row
 
-# Somebody waits for the answer, and whoever asks for the same at the same time waits for that.
-ASK_MAX = timedelta(seconds=30)
-WAIT_MAX = ASK_MAX + timedelta(seconds=5)
+# Somebody waits for the answer, and whoever asks for the same at the same time waits for that first. Both
+# together take less time than a request may.
+ASK_MAX = timedelta(seconds=25)
+WAIT_MAX = timedelta(seconds=28)
 # Each holds a connection of its own while its provider is asked.
 AT_ONCE = 8
 

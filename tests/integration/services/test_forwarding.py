@@ -28,6 +28,7 @@ from paymux.services.forwarding import (
 )
 from paymux.storage import bank_accounts
 from paymux.storage.database import Database, DatabaseError
+from paymux.storage.listing import Asked
 
 IBAN = "DE89370400440532013000"
 NUMBER = "19-2000145399/0800"
@@ -316,6 +317,24 @@ async def test_it_is_related_again_after_a_reset_and_no_more_after_an_uninstall(
         return count == 0 and await desk.related() == []
 
     await until(gone)
+
+
+async def test_a_list_shows_each_once_with_all_it_has_become(desk: Desk, sandbox: Sandbox) -> None:
+    """However many accounts providers have made of it, and whichever way a page is walked."""
+    config = {"url": sandbox.url, "apiKey": API_KEY}
+    banking, running = desk.running.banking, desk.running
+    other = await running.installing.install("dummypay", config)
+    kept = BankAccountToKeep(name="Another", country="DE", numbers=Numbers("", NUMBER))
+    newer = await banking.create(kept)
+    await desk.forward()
+    await running.forwarding.forward(desk.bank_account, await running.forwarding.able(other))
+    for way in (Asked(), Asked(backwards=True)):
+        found, places = await bank_accounts.listed(running.database, way, 10)
+        assert [(of[0]["id"], len(of)) for of in found] == [(newer, 1), (desk.bank_account, 2)]
+        assert len(set(places)) == 2
+    found, places = await bank_accounts.listed(running.database, Asked(), 1)
+    rest, _ = await bank_accounts.listed(running.database, Asked(at=places[0]), 1)
+    assert [of[0]["id"] for of in found + rest] == [newer, desk.bank_account]
 
 
 async def test_its_numbers_are_nowhere_in_clear(desk: Desk, sandbox: Sandbox) -> None:

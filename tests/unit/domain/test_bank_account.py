@@ -110,7 +110,7 @@ def test_a_country_is_its_code(typed: str) -> None:
     assert read_country(typed) == typed.strip().upper()
 
 
-@pytest.mark.parametrize("typed", ["", "D", "DEU", "XX", "\0\0", "D\u0130", "Germany"])
+@pytest.mark.parametrize("typed", ["", "D", "DEU", "XX", "\0\0", "D\u0130", "\u00df", "\ufb01", "Germany"])
 def test_a_country_that_is_none_is_refused(typed: str) -> None:
     """By ISO 3166."""
     with pytest.raises(InvalidCountry):

@@ -20,6 +20,7 @@ from paymux.api.v1 import (
     bank_accounts,
     configs,
     connectors,
+    dead_letters,
     documents,
     events,
     health,
@@ -54,6 +55,7 @@ HANDLERS: list[HTTPRouteHandler] = [
     *pools.HANDLERS,
     *bank_accounts.HANDLERS,
     *events.HANDLERS,
+    *dead_letters.HANDLERS,
     *transfers.HANDLERS,
 ]
 

@@ -8,6 +8,7 @@ import typer
 from paymux import __version__
 from paymux.cli.asking import Failed
 from paymux.cli.connectors import connectors
+from paymux.cli.events import events
 from paymux.cli.health import health
 from paymux.cli.migrate import migrate
 from paymux.cli.reseal import reseal
@@ -40,6 +41,7 @@ app.command()(sandbox)
 app.add_typer(connectors, name="connectors")
 app.add_typer(tasks, name="tasks")
 app.add_typer(set_aside, name="set-aside")
+app.add_typer(events, name="events")
 app.add_typer(token, name="token")
 
 

@@ -14,6 +14,7 @@ from datetime import timedelta
 from itertools import takewhile
 from typing import Any
 
+import msgspec
 import structlog
 
 from paymux.events.messages import Message, NotSent, Outcome, Refusal, Sink, message
@@ -25,12 +26,8 @@ BATCH = 1000
 LOOK = 0.5
 # Between batches that were not full: what comes in one by one is told by the dozen, at a dozenth of the cost.
 LINGER = 0.1
-# A sink that is down, or a leader elsewhere; doubled with every batch of which the sink takes nothing.
-WAIT_MIN, WAIT_MAX = 1.0, 60.0
 # Up to so much longer: those who wait for the same thing do not come back at once.
 JITTER = 0.2
-# Seconds after which a refused event is offered again. After the last it is a dead letter.
-AGAIN = (1, 4, 16, 64)
 # An event that could not be sent so often, each time while others were taken, is itself the trouble.
 STRIKES = 10
 # Of what a sink says.
@@ -41,17 +38,33 @@ class NotTaken(Exception):
     """The sink did not take a batch of events. They wait in the outbox and are offered again."""
 
 
+class Pace(msgspec.Struct, frozen=True):
+    """How long a relay waits, in seconds."""
+
+    # For a leader elsewhere, or a sink that is down; doubled with every batch of which it takes nothing.
+    least: float = 1.0
+    most: float = 60.0
+    # Until a refused event is offered again. After the last it is a dead letter.
+    again: tuple[float, ...] = (1, 4, 16, 64)
+
+
+_PACE = Pace()
+
+
 class Relay:
     """Moves events from one database to one sink, which the database knows by its name."""
 
-    def __init__(self, database: Database, name: str, sink: Sink, mask: Callable[[str], str] = str) -> None:
+    def __init__(
+        self, database: Database, name: str, sink: Sink, mask: Callable[[str], str] = str, pace: Pace = _PACE
+    ) -> None:
         self._database = database
         self.name = name
         self._sink = sink
         self._mask = mask
         self._news = asyncio.Event()
         self._stopping = asyncio.Event()
-        self._wait = WAIT_MIN
+        self._pace = pace
+        self._wait = pace.least
         # How far the sink has come, and what it has settled beyond that.
         self._position = 0
         self._ahead: set[int] = set()
@@ -65,7 +78,7 @@ class Relay:
         """Relay until ``stop``; survives the absence of the database and of the sink."""
         log = structlog.get_logger().bind(component="publisher", sink=self.name)
         while not self._stopping.is_set():
-            wait = WAIT_MIN
+            wait = self._pace.least
             try:
                 async with self._database.connection() as db:
                     await self._lead(db)
@@ -145,9 +158,9 @@ class Relay:
         done = list(takewhile(ahead.__contains__, (row["position"] for row in rows)))
         position = done[-1] if done else self._position
         letters = [self._refused(offered[place], its) for place, its in refused.items()]
-        await sinks.told(db, self.name, position, letters, timedelta(seconds=AGAIN[0]))
+        await sinks.told(db, self.name, position, letters, timedelta(seconds=self._pace.again[0]))
         self._position, self._ahead = position, ahead.difference(done)
-        self._wait = WAIT_MIN
+        self._wait = self._pace.least
         for place in settled:
             self._strikes.pop(place, None)
 
@@ -190,8 +203,8 @@ class Relay:
     def _next(self, attempts: int, outcome: Any) -> timedelta | None:
         """When one is offered again that was, ``attempts`` times before, refused; None: never."""
         if not isinstance(outcome, Refusal):  # the sink is down, which is not the event's fault
-            return timedelta(seconds=AGAIN[-1])
-        return timedelta(seconds=AGAIN[attempts]) if attempts < len(AGAIN) else None
+            return timedelta(seconds=self._pace.again[-1])
+        return timedelta(seconds=self._pace.again[attempts]) if attempts < len(self._pace.again) else None
 
     async def _offer(self, messages: list[Message]) -> Sequence[Outcome]:
         if not messages:
@@ -210,7 +223,7 @@ class Relay:
         return text.replace("\0", "")[:REASON_MAX]
 
     def _backoff(self) -> float:
-        wait, self._wait = self._wait, min(self._wait * 2, WAIT_MAX)
+        wait, self._wait = self._wait, min(self._wait * 2, self._pace.most)
         return wait
 
 

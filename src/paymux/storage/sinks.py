@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from paymux.storage.database import Connection, Database, Row, affected
-from paymux.storage.statements import statements
+from paymux.storage.statements import backwards, statements
 
 _SQL = statements("sinks")
 
@@ -92,9 +92,13 @@ async def refused_again(db: Connection, rows: Sequence[Again]) -> None:
     await db.execute(_SQL["refused_again"], *map(list, zip(*rows, strict=True)))
 
 
-async def dead_letters(db: Database, after: int, limit: int, sink: str | None = None) -> list[Row]:
-    """Events that were given up, oldest first."""
-    return await db.fetch(_SQL["dead"], after, sink, limit)
+async def dead_letters(
+    db: Database, place: int | None, limit: int, *, sink: str | None = None, back: bool = False
+) -> list[Row]:
+    """Events that were given up, newest first: those after a place in the list, or before it."""
+    if back:
+        return (await db.fetch(backwards(_SQL["dead"]), place, sink, limit))[::-1]
+    return await db.fetch(_SQL["dead"], place, sink, limit)
 
 
 async def requeue(db: Database, *, letter: int | None = None, sink: str | None = None) -> int:

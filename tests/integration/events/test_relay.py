@@ -13,12 +13,13 @@ from structlog.testing import capture_logs
 from tests.integration.ingestion.inlet import NOON, Inlet, account, balance, payment
 
 from paymux.events.messages import Message, Outcome, Sink
-from paymux.events.relay import BATCH, WAIT_MIN, Relay
+from paymux.events.relay import BATCH, Pace, Relay
 from paymux.events.types import Event
 from paymux.storage import events, readings, sinks
 from paymux.storage.database import Connection, Database
 
 HOUR = timedelta(hours=1)
+PACE = Pace()
 LEADER = """SELECT pid FROM pg_locks JOIN pg_database d ON d.oid = database
             WHERE locktype = 'advisory' AND datname = current_database()"""
 
@@ -58,10 +59,12 @@ def decoded(message: Message) -> Event[dict[str, Any]]:
 
 
 @asynccontextmanager
-async def relaying(database: Database, sink: Sink, name: str = "told") -> AsyncIterator[Relay]:
+async def relaying(
+    database: Database, sink: Sink, name: str = "told", pace: Pace = PACE
+) -> AsyncIterator[Relay]:
     """A relay at work, ended in good order."""
     await sinks.declare(database, [name])
-    relay = Relay(database, name, sink)
+    relay = Relay(database, name, sink, pace=pace)
     running = asyncio.create_task(relay.run())
     try:
         yield relay
@@ -247,8 +250,8 @@ async def test_a_sink_that_is_down_is_asked_ever_more_rarely(database: Database)
                 await asyncio.sleep(0.01)
 
     first, second, third = sink.offers[:3]
-    assert second - first >= WAIT_MIN
-    assert third - second >= 2 * WAIT_MIN
+    assert second - first >= PACE.least
+    assert third - second >= 2 * PACE.least
     assert await waiting(database) == 1
 
 

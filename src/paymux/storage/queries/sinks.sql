@@ -56,9 +56,11 @@ FROM unnest($1::bigint[], $2::text[], $3::interval[], $4::boolean[]) AS r (id, r
 WHERE e.id = r.id;
 
 -- name: dead
--- Dead letters, oldest first, of all sinks or of one.
+-- Dead letters, newest first, of all sinks or of one; $1 is the last one of the page before, or NULL.
 SELECT id, sink, key, type, body, reason, attempts, refused_at FROM refused_event
-WHERE retry_at IS NULL AND id > $1 AND ($2::text IS NULL OR sink = $2) ORDER BY id LIMIT $3;
+WHERE retry_at IS NULL AND ($1::bigint IS NULL OR id < $1) AND ($2::text IS NULL OR sink = $2)
+ORDER BY id DESC
+LIMIT $3;
 
 -- name: requeue
 -- One of them, all of a sink, or all: offered again at once, as if for the first time. Up to so many.

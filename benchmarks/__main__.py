@@ -4,7 +4,7 @@ import argparse
 import sys
 import time
 
-from benchmarks import api, files, idle, pages, start, tasks
+from benchmarks import api, events, files, idle, pages, start, tasks
 from benchmarks.figures import Figure, machine, say, table
 
 MEASUREMENTS = {
@@ -12,6 +12,7 @@ MEASUREMENTS = {
     "files": files.measure,
     "tasks": tasks.measure,
     "api": api.measure,
+    "events": events.measure,
     "start": start.measure,
     "idle": idle.measure,
 }

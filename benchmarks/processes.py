@@ -84,9 +84,9 @@ def memory(pid: int | str = "self", field: str = "VmRSS") -> float:
     return int(found[1]) / 1024
 
 
-def forget_peak() -> None:
-    """Begin a new peak of this process's memory."""
-    (_PROC / "self/clear_refs").write_text("5", "utf-8")
+def forget_peak(pid: int | str = "self") -> None:
+    """Begin a new peak of a process's memory."""
+    (_PROC / str(pid) / "clear_refs").write_text("5", "utf-8")
 
 
 def proportional(pids: list[int]) -> float:

@@ -27,6 +27,7 @@ from paymux.runtime.installations import Installation, InstallationGone, Install
 from paymux.runtime.outcomes import crashed, judge
 from paymux.runtime.patience import is_lost, patiently
 from paymux.runtime.scheduling import Planner
+from paymux.runtime.stalls import stalls_told
 from paymux.sdk.tasks import TIMEOUT, Resolved
 from paymux.storage import tasks
 from paymux.storage.database import Database
@@ -97,7 +98,8 @@ class Worker:
             asyncio.create_task(_again_and_again(PRUNE, self.prune)),
         ]
         try:
-            await self._engine.run(self._handle)
+            with stalls_told():
+                await self._engine.run(self._handle)
         finally:
             for task in beside:
                 task.cancel()

@@ -42,7 +42,7 @@ async def test_workers_are_killed_again_and_again(scene: Scene) -> None:
 async def test_workers_are_killed_until_all_is_done(scene: Scene, seed: int) -> None:
     """Four installations, 20 tasks of 25 pages and a periodic one each; any of three workers, any time."""
     chance = random.Random(seed)  # noqa: S311 - says which and when, and the same again
-    await scene.install(times=4, basins=20, pages=25, pause="0.2s")
+    await scene.install(times=4, basins=20, pages=25, pause="0.5s")
     for _ in range(3):
         await scene.worker()
     kills = 0

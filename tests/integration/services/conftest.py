@@ -87,6 +87,12 @@ class Depot(Connector[DepotConfig]):
             await asyncio.sleep(0.005)
 
     @task
+    async def wait(self, ctx: TaskContext) -> None:
+        """Nothing, for long."""
+        del ctx
+        await asyncio.sleep(600)
+
+    @task
     async def aside(self, ctx: TaskContext, raws: list[str]) -> None:
         """Records that make no sense."""
         await ctx.ingest(payments=[SetAside(reason="what is this", raw=raw) for raw in raws])

@@ -4,7 +4,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from tests.integration.services.conftest import Depot, Start, until
+from tests.integration.services.conftest import Depot, Start, payments_of, row_of, until
 
 from paymux.bootstrap import Service
 from paymux.domain.ids import ConnectorID
@@ -58,6 +58,29 @@ async def test_what_one_process_does_all_others_know_within_a_second(depot: Any,
     await soon(lambda: _rests(worker), asked)
     assert [await names(one) for one in (worker, here)] == [set()] * 2
     assert await _payments(worker, connector) <= count
+
+
+async def test_what_runs_is_stopped_long_before_all_is_deleted(depot: Any, start: Start) -> None:
+    """Also code that commits nothing, and would notice nothing: it may be calling the provider."""
+    running = await start(depot)
+
+    async def wait_too(self: Depot, ctx: ConnectorContext) -> None:
+        await ctx.schedule(self.wait())
+
+    depot.installing = wait_too
+    connector = await running.installing.install("depot", {})
+    key = (await row_of(running, connector))["id"]
+
+    async def brought_in() -> bool:
+        return len(await payments_of(running.database, key)) == 3 and running.worker.running == 1
+
+    await until(brought_in)
+    async with running.database.transaction() as db:
+        await db.execute("SELECT FROM payment FOR UPDATE")  # so that nothing can be deleted
+        await running.installing.uninstall("depot", connector)
+
+        await until(lambda: _rests(running), 3)
+        assert await db.fetchval("SELECT count(*) FROM task WHERE installation = $1", key) == 2
 
 
 async def _looked(depot: Any, mood: str) -> bool:

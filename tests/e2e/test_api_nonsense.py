@@ -103,4 +103,57 @@ def test_a_filter_is_answered_or_refused(service: Service, path: str, wire: Any,
     params = {"sort": sort} if sort else {}
     answer = service.http.request("GET", path, content=json.dumps(wire).encode(), params=params)
     assert answer.status_code in (200, 400), answer.text
-    assert answer.json().keys() in ({"cursor"}, {"errorCode", "errorMessage"})
+    assert answer.json().keys() - {"details"} in ({"cursor"}, {"errorCode", "errorMessage"})
+
+
+PAYMENT = {
+    "reference": "r", "createdAt": "2024-05-01T12:00:00Z", "amount": 1, "type": "PAY-IN", "status": "PENDING",
+    "scheme": "sepa", "asset": "EUR/2", "sourceAccountID": "", "destinationAccountID": None,
+}  # fmt: skip
+ACCOUNT = {
+    "reference": "r", "createdAt": "2024-05-01T12:00:00Z", "type": "INTERNAL", "accountName": "n",
+    "defaultAsset": "EUR/2", "metadata": {"k": "v"},
+}  # fmt: skip
+anything = st.recursive(
+    values,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=3),
+    max_leaves=5,
+)
+
+
+@patiently
+@given(data=st.data(), noun=st.sampled_from([("/payments", PAYMENT), ("/accounts", ACCOUNT)]))
+def test_a_record_is_taken_or_refused(service: Service, data: st.DataObject, noun: Any) -> None:
+    """With any of its fields made into something else, left out, or another beside them."""
+    path, known = noun
+    connector = _connector(service)
+    changes = data.draw(
+        st.dictionaries(st.sampled_from([*known, "connectorID"]) | texts, anything, max_size=2)
+    )
+    left_out = data.draw(st.sets(st.sampled_from(sorted(known)), max_size=1))
+    body = {name: value for name, value in known.items() if name not in left_out}
+    answer = service.http.post(path, content=json.dumps(body | {"connectorID": connector} | changes).encode())
+    assert answer.status_code in (200, 400, 404), answer.text
+    assert answer.json().keys() - {"details"} in ({"data"}, {"errorCode", "errorMessage"})
+    if answer.is_success:
+        made = answer.json()["data"]
+        assert service.get(f"{path}/{made['id']}")["data"] == made
+
+
+@patiently
+@given(said=anything)
+def test_metadata_is_taken_or_refused(service: Service, said: Any) -> None:
+    """Text by text, and nothing else."""
+    body = PAYMENT | {"connectorID": _connector(service)}
+    path = f"/payments/{service.http.post('/payments', json=body).json()['data']['id']}"
+    answer = service.http.patch(f"{path}/metadata", content=json.dumps(said).encode())
+    assert answer.status_code in (204, 400), answer.text
+    if answer.is_success:
+        assert isinstance(said, dict)
+        assert said.items() <= (service.get(path)["data"]["metadata"] or {}).items()
+
+
+def _connector(service: Service) -> str:
+    """An installation, the same one for all examples of a test."""
+    found = service.get("/connectors")["data"]
+    return str(found[0]["connectorID"]) if found else service.install(directory="/nowhere")

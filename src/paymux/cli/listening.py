@@ -17,6 +17,8 @@ from paymux.api.observed import App
 _CLOSING = 5
 # Connections that wait to be accepted.
 _BACKLOG = 2048
+# Seconds. Clients keep an idle connection for 5 to 60: where we close it first, a request may be on its way.
+_IDLE = 75
 # Bytes of an address with its headers: a filter of the longest kind fits, with every character escaped.
 _HEAD = 64 * 1024
 
@@ -64,6 +66,7 @@ async def serving(app: App, listener: socket.socket) -> AsyncIterator[asyncio.Ta
         # The one whose limit is ours to set, whichever others happen to be installed.
         http="h11",
         h11_max_incomplete_event_size=_HEAD,
+        timeout_keep_alive=_IDLE,
         timeout_graceful_shutdown=_CLOSING,
     )
     server = _Server(config)

@@ -14,13 +14,13 @@ import shlex
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from tests.e2e.reading import PATIENCE, compare, eventually, like
 
 from paymux.runtime.injection import bound
 
@@ -28,7 +28,6 @@ PAGE = Path(__file__).parents[2] / "docs/tutorial/first-connector.md"
 BLOCK = re.compile(r"^```(\w+)\n(.*?)\n```$", re.MULTILINE | re.DOTALL)
 # The reader's own set-up, which whoever runs this test has behind him.
 DONE = "make setup\nsource .venv/bin/activate"
-PATIENCE = 20.0
 
 
 class Reader:
@@ -61,9 +60,9 @@ class Reader:
             case "sh", _ if body != DONE:
                 self._type(body)
             case "json", _:
-                _eventually(lambda: _compare(json.loads(body), self.ask()))
+                eventually(lambda: compare(json.loads(body), self.ask()))
             case "text", _:
-                _eventually(lambda: None if _like(body, self.log.read_text()) else f"the log has no {body}")
+                eventually(lambda: None if like(body, self.log.read_text()) else f"the log has no {body}")
             case "python" | "toml", _:
                 (self.package / body.partition("\n")[0].removeprefix("# ")).write_text(f"{body}\n")
 
@@ -147,29 +146,3 @@ def _can_be_run(package: Path) -> bool:
         sys.path.remove(str(package))
         for name in [name for name in sys.modules if name.partition(".")[0] == "paymux_inbox"]:
             del sys.modules[name]
-
-
-def _eventually(problem: Callable[[], str | None]) -> None:
-    until = time.monotonic() + PATIENCE
-    while (found := problem()) is not None:
-        if time.monotonic() > until:
-            pytest.fail(found)
-        time.sleep(0.1)
-
-
-def _like(shown: str, real: str) -> bool:
-    return re.search(".*".join(map(re.escape, shown.split("…"))), real) is not None
-
-
-def _compare(shown: Any, real: Any, at: str = "$") -> str | None:
-    """What differs first; objects may hold more than is shown, lists may not."""
-    match shown, real:
-        case dict(), dict():
-            pairs = [(f"{at}.{key}", value, real.get(key)) for key, value in shown.items()]
-        case list(), list() if len(shown) == len(real):
-            pairs = [(f"{at}[{i}]", *pair) for i, pair in enumerate(zip(shown, real, strict=True))]
-        case str(), str() if "…" in shown and _like(shown, real):
-            return None
-        case _:
-            return None if shown == real else f"{at}: the tutorial shows {shown!r}, the answer was {real!r}"
-    return next(filter(None, (_compare(*pair[1:], pair[0]) for pair in pairs)), None)

@@ -54,7 +54,7 @@ class _Asked(msgspec.Struct, frozen=True):
 
 
 @get("/events")
-@described(page=FeedEvent)
+@described(page=FeedEvent, errors=(404,))
 async def feed(
     parts: Injected,
     request: Request[Any, Any, Any],

@@ -130,7 +130,7 @@ class Transferring:
         if row is None:
             raise NotPossible("It was deleted meanwhile. Try again.")
         if fresh:
-            _audit("create", row)
+            _say("create", row)
         elif others := _differences(row, new):
             raise NotPossible(
                 f"reference: {shown(order.reference)} is that of another transfer initiation of this"
@@ -144,7 +144,7 @@ class Transferring:
         found = self._means.registry.get(row["provider"])
         key = _key_for(found, row, 1)
         await self._do(lambda db: transfers.judge(db, row["key"], decision, key, note))
-        _audit(decision.lower(), row, note=note)
+        _say(decision.lower(), row, note=note)
 
     async def retry(self, wanted: TransferParts, note: str | None = None) -> None:
         """Try an order again that has surely failed, under a new key. Raises NoSuchTransfer, NotPossible."""
@@ -152,7 +152,7 @@ class Transferring:
         number = row["attempts"] + 1
         key = _key_for(self._means.registry.get(row["provider"]), row, number)
         await self._do(lambda db: transfers.retry(db, row["key"], number, key, note))
-        _audit("retry", row, note=note)
+        _say("retry", row, note=note)
 
     async def reverse(self, wanted: TransferParts, order: ReversalOrder) -> None:
         """Take an amount of an order back.
@@ -174,13 +174,13 @@ class Transferring:
             description=order.description, amount=order.amount, metadata=_json(order.metadata),
         )  # fmt: skip
         await self._do(lambda db: transfers.reverse(db, row["key"], number, key, new))
-        _audit("reverse", row, amount=order.amount, reversal=order.reference)
+        _say("reverse", row, amount=order.amount, reversal=order.reference)
 
     async def delete(self, wanted: TransferParts) -> None:
         """Delete an order that nobody has decided on yet. Raises NoSuchTransfer, NotPossible."""
         row = await self.get(wanted)
         await self._do(partial(_nothing_due, transfers.delete, row["key"]))
-        _audit("delete", row)
+        _say("delete", row)
 
     async def settle(self, wanted: TransferParts, *, paid: bool, note: str, payment: str | None) -> None:
         """Say what became of an order that is unknown; ``payment`` is the provider's reference of it.
@@ -197,7 +197,7 @@ class Transferring:
             made = Paid(key, payment, row["type"], TransferStatus.PROCESSED)
         settle = partial(transfers.settle, paid=paid, note=note, payment=made)
         await self._do(partial(_nothing_due, settle, row["key"]))
-        _audit("settle", row, outcome="paid" if paid else "not sent", note=note)
+        _say("settle", row, outcome="paid" if paid else "not sent", note=note)
 
     async def _do(self, work: Work) -> None:
         """One transaction, with the jobs that follow. A collision is nobody's business; a loss is."""
@@ -337,10 +337,10 @@ async def _nothing_due(
     return []
 
 
-def _audit(act: str, row: Row, **more: Any) -> None:
-    """One line for each thing that a person, or who acts for one, has done with money."""
+def _say(act: str, row: Row, **more: Any) -> None:
+    """Say what was done with money, in its own words; who did it is in the line of the request."""
     said = {name: value for name, value in more.items() if value is not None}
     structlog.get_logger().info(
-        "Transfer initiation changed", component="audit", act=act, provider=row["provider"],
+        "Transfer initiation changed", component="transfers", act=act, provider=row["provider"],
         installation=str(row["installation"]), reference=row["reference"], **said,
     )  # fmt: skip

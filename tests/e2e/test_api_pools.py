@@ -145,7 +145,7 @@ def test_a_list_of_pools_is_a_list(service: Service, pooled: list[str]) -> None:
         ({"name": "", "accountIDs": ["a"]}, "VALIDATION", "name"),
         ({"name": " \n", "accountIDs": ["a"]}, "VALIDATION", "name"),
         ({"name": "x" * 501, "accountIDs": ["a"]}, "VALIDATION", "name"),
-        ({"name": "x\0", "accountIDs": ["a"]}, "MISSING_OR_INVALID_BODY", "name"),
+        ({"name": "x\0", "accountIDs": ["a"]}, "VALIDATION", "name"),
         ({"name": 1, "accountIDs": ["a"]}, "VALIDATION", "name"),
         ({"name": "x", "accountIDs": [1]}, "VALIDATION", "accountIDs[0]"),
         ({"name": "x", "accountIDs": ["a"]}, "INVALID_ID", "account"),

@@ -7,10 +7,13 @@ from uuid import UUID
 from paymux.domain.filter import Kind
 from paymux.storage import listing
 from paymux.storage.database import Connection, Database, Row, affected
-from paymux.storage.listing import Asked, Column, Noun, Place
+from paymux.storage.listing import Asked, Column, Noun, Place, TooSlow
 from paymux.storage.statements import statements
 
 _SQL = statements("pools")
+
+# Accounts of one answer, which is in memory as a whole: twice as many as one pool has at most.
+SHOWN_MAX = 200_000
 
 POOLS = Noun(
     "pool",
@@ -27,11 +30,14 @@ async def listed(db: Database, asked: Asked, limit: int) -> tuple[list[tuple[Row
     """Pools, each with its accounts, and the place of each.
 
     Raises:
-        TooSlow: it took longer than a list may.
+        TooSlow: it took longer than a list may, or has more accounts.
     """
     rows, places = await listing.listed(db, POOLS, asked, limit)
     of: dict[UUID, list[Row]] = {row["id"]: [] for row in rows}
-    for account in await accounts(db, list(of)):
+    found = await accounts(db, list(of))
+    if len(found) > SHOWN_MAX:
+        raise TooSlow(f"These pools have more than {SHOWN_MAX:,} accounts together. Lower pageSize.")
+    for account in found:
         of[account["pool"]].append(account)
     return [(row, of[row["id"]]) for row in rows], places
 
@@ -47,8 +53,8 @@ async def hold(db: Connection, pool: UUID) -> Row | None:
 
 
 async def accounts(db: Database | Connection, pools: Sequence[UUID], most: int | None = None) -> list[Row]:
-    """Accounts of pools, in an order that stays; of each pool so many at most."""
-    return await db.fetch(_SQL["accounts"], list(pools), most)
+    """Accounts of pools, in an order that stays; of each so many at most, of all SHOWN_MAX and one more."""
+    return await db.fetch(_SQL["accounts"], list(pools), most, SHOWN_MAX + 1)
 
 
 async def balances(db: Database, pool: UUID, at: datetime | None = None) -> list[Row]:

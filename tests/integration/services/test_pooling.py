@@ -23,6 +23,7 @@ from paymux.services.pooling import (
 )
 from paymux.storage import accounts, installations, pools
 from paymux.storage.database import Database
+from paymux.storage.listing import Asked, TooSlow
 
 HOUR = timedelta(hours=1)
 
@@ -190,6 +191,21 @@ async def test_a_pool_is_bounded_and_so_is_what_is_told(
         2,
         None,
     ]
+
+
+async def test_a_list_of_very_large_pools_is_asked_for_in_parts(
+    database: Database, inlet: Inlet, desk: Pooling, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One answer is in memory as a whole, so it has a limit; a page of fewer pools has them all."""
+    await inlet.ingest(accounts=[account(str(number)) for number in range(3)])
+    everything = [named(inlet, str(number)) for number in range(3)]
+    made = [await desk.create(name, everything) for name in ("one", "two")]
+    monkeypatch.setattr(pools, "SHOWN_MAX", 5)
+    with pytest.raises(TooSlow, match="pageSize"):
+        await pools.listed(database, Asked(), 10)
+
+    found, _ = await pools.listed(database, Asked(), 1)
+    assert [(row["id"], len(of)) for row, of in found] == [(made[1], 3)]
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

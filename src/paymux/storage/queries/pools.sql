@@ -17,7 +17,7 @@ SELECT id, name, created_at FROM pool WHERE id = $1;
 SELECT id, name, created_at FROM pool WHERE id = $1 FOR UPDATE;
 
 -- name: accounts
--- Of each of these pools, $2 at most; NULL for all.
+-- Of each of these pools, $2 at most; NULL for all. Of all together $3.
 SELECT p.pool, m.reference, m.installation, m.provider
 FROM unnest($1::uuid[]) AS p (pool)
 CROSS JOIN LATERAL (
@@ -29,7 +29,8 @@ CROSS JOIN LATERAL (
     ORDER BY m.account
     LIMIT $2
 ) m
-ORDER BY p.pool, m.account;
+ORDER BY p.pool, m.account
+LIMIT $3;
 
 -- name: balances
 -- What the accounts of a pool held at a time ($2) or hold now (NULL), summed by asset. After its last poll an

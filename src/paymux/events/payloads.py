@@ -19,7 +19,7 @@ class Payload(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class SavedPayment(Payload, frozen=True):
-    """A payment is new, or its latest report says something new; as that report has it."""
+    """A payment is new, its latest report says something new, or somebody has set metadata; as it is then."""
 
     id: str
     reference: str

@@ -200,6 +200,47 @@ def tasks(connector: str) -> None:
     assert first.task_response.data["id"] == second.task_response.data["id"] == task["id"]
 
 
+def pools() -> None:
+    """Accounts together, and what they hold."""
+    main = next(row.id for row in accounts() if row.reference == "main")
+    other = next(row.id for row in accounts() if row.reference == "other")
+    made = client.create_pool(shared.PoolRequest(account_i_ds=[main], name="both")).pool_response.data
+    assert (made.name, made.accounts) == ("both", [main])
+    added = operations.AddAccountToPoolRequest(shared.AddAccountToPoolRequest(other), made.id)
+    assert client.add_account_to_pool(added).status_code == 204
+    found = client.get_pool(operations.GetPoolRequest(made.id)).pool_response.data
+    assert sorted(found.accounts) == sorted([main, other])
+    (row,) = client.list_pools(operations.ListPoolsRequest()).pools_cursor.cursor.data
+    assert row == found
+    asked = operations.GetPoolBalancesRequest(datetime.now(UTC), made.id)
+    held = client.get_pool_balances(asked).pool_balances_response.data.balances
+    latest = {asset(one["amount"]["asset"]): one["amount"]["minor"] for one in BOOK["balances"]}
+    assert {one.asset: one.amount for one in held} == latest
+    gone = client.remove_account_from_pool(operations.RemoveAccountFromPoolRequest(other, made.id))
+    assert gone.status_code == 204
+    assert client.delete_pool(operations.DeletePoolRequest(made.id)).status_code == 204
+    assert client.list_pools(operations.ListPoolsRequest()).pools_cursor.cursor.data == []
+
+
+def bank_accounts() -> None:
+    """Kept here, with what is secret about them only hinted at."""
+    request = shared.BankAccountRequest(
+        connector_id="", country="DE", name="Ada", iban="DE89370400440532013000",
+        swift_bic_code="COBADEFFXXX", metadata={"team": "sales"},
+    )  # fmt: skip
+    made = client.create_bank_account(request).bank_account_response.data
+    assert (made.name, made.country, made.metadata) == ("Ada", "DE", {"team": "sales"})
+    change = shared.UpdateBankAccountMetadataRequest({"floor": "2"})
+    asked = operations.UpdateBankAccountMetadataRequest(change, made.id)
+    assert client.update_bank_account_metadata(asked).status_code == 204
+    found = client.get_bank_account(operations.GetBankAccountRequest(made.id)).bank_account_response.data
+    assert (found.id, found.created_at) == (made.id, made.created_at)
+    assert found.metadata == {"team": "sales", "floor": "2"}
+    assert found.iban not in (None, request.iban)
+    (row,) = client.list_bank_accounts(operations.ListBankAccountsRequest()).bank_accounts_cursor.cursor.data
+    assert (row.id, row.name) == (made.id, "Ada")
+
+
 def changing_and_leaving(connector: str) -> None:
     """A new config, a reset and an uninstall, with and without the id; what has come in comes again."""
     config = shared.DummyPayConfig(directory=str(DIRECTORY), name="renamed", file_polling_period="2s")
@@ -236,6 +277,8 @@ def main() -> None:
     accounts_and_what_they_hold()
     what_people_bring_in(connector)
     tasks(connector)
+    pools()
+    bank_accounts()
     changing_and_leaving(connector)
 
 

@@ -43,14 +43,20 @@ async def test_workers_are_killed_until_all_is_done(scene: Scene, seed: int) -> 
     """Four installations, 20 tasks of 25 pages and a periodic one each; any of three workers, any time."""
     chance = random.Random(seed)  # noqa: S311 - says which and when, and the same again
     await scene.install(times=4, basins=20, pages=25, pause="0.5s")
-    for _ in range(3):
-        await scene.worker()
+    alive: list[asyncio.subprocess.Process] = []
+
+    async def hire() -> None:
+        alive.append(await scene.worker())
+
+    hired = [asyncio.create_task(hire()) for _ in range(3)]
     kills = 0
     while not await scene.filled() and kills < 40:
         await asyncio.sleep(chance.uniform(0.1, 1.5))
-        chance.choice([process for process in scene.workers if process.returncode is None]).kill()
-        kills += 1
-        await scene.worker()
+        if alive:
+            alive.pop(chance.randrange(len(alive))).kill()
+            kills += 1
+            hired.append(asyncio.create_task(hire()))
+    await asyncio.gather(*hired)
 
     await scene.finish(4 * 20 * 25 * 5, within=300)
     assert kills > 5

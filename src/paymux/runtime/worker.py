@@ -135,7 +135,9 @@ class Worker:
             raise
         except Exception as error:
             if not is_lost(error):
-                structlog.get_logger().error("The beginning or the end of a run could not be written", exc_info=error)
+                structlog.get_logger().error(
+                    "The beginning or the end of a run could not be written", exc_info=error
+                )
             raise
         finally:
             self._handling.discard(own)

@@ -1,6 +1,9 @@
 """Bank accounts over HTTP: kept, described, forwarded, and of their numbers nothing in clear anywhere."""
 
 import json
+import os
+import re
+import subprocess
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,6 +23,8 @@ from paymux.sandbox.server import API_KEY, Sandbox
 IBAN = "DE89370400440532013000"
 SPACED = "DE89 3704 0044 0532 0130 00"
 NUMBER = "19-2000145399/0800"
+PAGE = Path(__file__).parents[2] / "docs/how-to/keep-bank-accounts.md"
+COMMANDS = re.findall(r"^ *```sh\n(.*?)^ *```", PAGE.read_text("utf-8"), re.MULTILINE | re.DOTALL)
 NOBODY = "00000000-0000-0000-0000-000000000000"
 WHOLE = {
     "name": "Jos\u00e9 \u202e\U0001f4b6", "country": "de", "iban": SPACED, "accountNumber": NUMBER,
@@ -219,6 +224,24 @@ def _lost(service: Service, path: str, connector: str) -> None:
     """Ask, and have the service die meanwhile."""
     with pytest.raises(httpx.TransportError):
         httpx.post(service.http.base_url.join(path), json={"connectorID": connector}, timeout=PATIENCE)
+
+
+def test_the_how_to_works(service: Service, connector: str) -> None:
+    """Each command of the page, in its order."""
+    known = {"CONNECTOR": connector}
+    answers = []
+    for command in COMMANDS:
+        script = command.replace("localhost:8080", str(service.http.base_url)).replace("curl ", "curl -sSf ")
+        ended = subprocess.run(
+            ["bash", "-c", script], capture_output=True, text=True, check=False, timeout=PATIENCE,
+            env=os.environ | known,
+        )  # fmt: skip
+        assert (ended.returncode, ended.stderr) == (0, ""), command
+        answers.append(ended.stdout)
+        known.setdefault("ID", json.loads(answers[0])["data"]["id"])
+
+    assert len(json.loads(answers[1])["data"]["relatedAccounts"]) == 1
+    assert service.get(f"/bank-accounts/{known['ID']}")["data"]["metadata"] == {"supplier": "18"}
 
 
 def test_the_log_holds_no_number(service: Service) -> None:

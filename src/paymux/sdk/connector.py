@@ -156,7 +156,8 @@ class Connector(ABC, Generic[C]):
         """Make a bank account known to the provider, once for each idempotency key.
 
         Raises:
-            Refused: the provider said no, for good; what comes after is another attempt, under another key.
+            Refused: the provider said no, for good, and has made nothing under this key; what comes after
+                is another attempt, under another one.
             Exception: whatever else; it is asked for again under the same key and in the same words, and
                 only ``TryAgain`` and ``SlowDown`` say that surely nothing was made.
         """

@@ -1,14 +1,17 @@
 """A bank account is made known to a provider once, whatever gets lost, and its numbers go nowhere else."""
 
 import asyncio
+import io
 import json
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any, ClassVar
 from uuid import UUID, uuid4
 
 import pytest
+import structlog
 from tests.integration.services.conftest import Start, events_of, open_again, until
 
+from paymux import logs
 from paymux.bootstrap import Service
 from paymux.connectors.dummypay.connector import DummyPay
 from paymux.domain.bank_account import Numbers
@@ -224,6 +227,30 @@ async def test_after_a_refusal_another_attempt_is_made(desk: Desk, watched: Any,
     assert len({one.idempotency_key for one in watched.sent}) == 3
     assert watched.sent[-1].metadata == {"a": "1", "owner": "me"}
     assert await desk.related() == beneficiaries(sandbox)
+
+
+async def test_the_log_holds_no_number(desk: Desk, watched: Any) -> None:
+    """Not even the traceback of a connector that puts them into its error, or logs them itself."""
+
+    async def fail(order: BankAccountToCreate) -> None:
+        structlog.get_logger().info("Making known", order=order, iban=order.iban)
+        raise RuntimeError(f"cannot encode {order.iban} and {order.account_number}")
+
+    watched.before = staticmethod(fail)
+    stream = io.BytesIO()
+    logs.configure("json", "info", desk.running.forwarding._at_work.mask, stream)
+    try:
+        with pytest.raises(ForwardUnknown, match="cannot encode") as failed:
+            await desk.forward()
+    finally:
+        structlog.reset_defaults()
+
+    log = stream.getvalue().decode()
+    assert "Traceback" in log
+    assert "Making known" in log
+    for number in (IBAN, NUMBER):
+        assert number not in log
+        assert number not in str(failed.value)
 
 
 async def test_what_makes_no_sense_is_not_kept(desk: Desk, watched: Any, sandbox: Sandbox) -> None:

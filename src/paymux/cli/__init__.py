@@ -18,6 +18,7 @@ from paymux.cli.set_aside import set_aside
 from paymux.cli.tasks import tasks
 from paymux.cli.token import token
 from paymux.cli.worker import worker
+from paymux.events.sinks.brokers import ExtraMissing
 from paymux.settings import BadSettings
 from paymux.storage.database import DatabaseError
 from paymux.storage.embedded_errors import EmbeddedError
@@ -64,7 +65,7 @@ def main() -> None:
     """Run a command; what the operator can mend is said in a sentence, without a traceback."""
     try:
         app()
-    except (Failed, BadSettings, EmbeddedError, VaultError, DatabaseTooNew) as error:
+    except (Failed, BadSettings, ExtraMissing, EmbeddedError, VaultError, DatabaseTooNew) as error:
         typer.echo(f"paymux: {error}", err=True)
         sys.exit(1)
     except (OSError, DatabaseError) as error:

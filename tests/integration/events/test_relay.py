@@ -73,9 +73,9 @@ async def relaying(
         await asyncio.wait_for(running, 10)
 
 
-async def until(true: Callable[[], bool | Awaitable[bool]]) -> None:
+async def until(true: Callable[[], bool | Awaitable[bool]], patience: float = 15) -> None:
     """Wait for it, not for ever."""
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(patience):
         while True:
             found = true()
             if found if isinstance(found, bool) else await found:

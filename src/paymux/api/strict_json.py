@@ -14,6 +14,7 @@ from paymux.domain.errors import shown
 
 # Levels. Far beyond what anybody writes, and far from where Python itself gives up.
 DEPTH_MAX = 64
+_TOO_DEEP = f"is nested more than {DEPTH_MAX} levels deep."
 
 
 class NotStrict(ValueError):
@@ -50,9 +51,6 @@ def strict_json(body: bytes | str) -> Any:
     else:
         _check("", [found])
     return found
-
-
-_TOO_DEEP = f"is nested more than {DEPTH_MAX} levels deep."
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from paymux.cli.serve import serve
 from paymux.cli.set_aside import set_aside
 from paymux.cli.tasks import tasks
 from paymux.cli.token import token
+from paymux.cli.transfers import transfers
 from paymux.cli.worker import worker
 from paymux.events.sinks.brokers import ExtraMissing
 from paymux.settings import BadSettings
@@ -42,6 +43,7 @@ app.command()(sandbox)
 app.add_typer(connectors, name="connectors")
 app.add_typer(tasks, name="tasks")
 app.add_typer(set_aside, name="set-aside")
+app.add_typer(transfers, name="transfers")
 app.add_typer(events, name="events")
 app.add_typer(token, name="token")
 

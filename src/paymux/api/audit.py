@@ -15,6 +15,8 @@ _UNAUTHENTICATED = 401
 _CREATED = range(200, 300)
 # Bytes of an answer that are looked into for the id of what was made.
 _LOOKED_AT = 64 * 1024
+# Characters of an id in a line: more than any of ours has, and not as many as an address can hold.
+_SHOWN = 1_000
 _IDS = ("id", "connectorID")
 
 
@@ -69,10 +71,11 @@ def _operation(scope: Scope) -> str:
 
 def _objects(scope: Scope, body: bytes) -> dict[str, str]:
     """What it was about: the ids of the path, and of what was made."""
-    found = {name.replace("_", "-"): str(value) for name, value in scope.get("path_params", {}).items()}
+    places = scope.get("path_params", {})
+    found = {name.replace("_", "-"): str(value)[:_SHOWN] for name, value in places.items()}
     try:
         data = msgspec.json.decode(body)["data"] if body else {}
         made = next((data[name] for name in _IDS if name in data), None)
     except (msgspec.DecodeError, KeyError, TypeError):
         made = None
-    return found | ({"id": str(made)} if made is not None else {})
+    return found | ({"id": str(made)[:_SHOWN]} if made is not None else {})

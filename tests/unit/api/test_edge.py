@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from paymux.api.auth import tokens
-from paymux.api.auth.gate import _is_local
+from paymux.api.auth.gate import is_local
 from paymux.api.edge import BadEdge, edge
 from paymux.api.openapi.described import Access
 
@@ -34,6 +34,7 @@ def test_nothing_set_asks_nobody_and_stays_local() -> None:
     [
         {"api_tokens": LINE},
         {"issuers": "https://login.example.com", "audience": "paymux"},
+        {"issuers": "http://keycloak:8080/realms/main", "audience": "paymux"},
         {"auth": "required", "api_tokens": LINE},
     ],
 )
@@ -59,6 +60,8 @@ def test_off_leaves_it_to_a_proxy() -> None:
         ("auth", {"auth": "off", "api_tokens": LINE}),
         ("auth_audience", {"issuers": "https://login.example.com"}),
         ("auth_issuers", {"issuers": "login.example.com", "audience": "paymux"}),
+        ("auth_issuers", {"issuers": "http://login.example.com", "audience": "paymux"}),
+        ("auth_issuers", {"issuers": "https://login.example.com?a=b", "audience": "paymux"}),
         ("api_tokens", {"api_tokens": "secret"}),
         ("cors_origins", {"cors_origins": "example.com"}),
         ("cors_origins", {"cors_origins": "https://example.com/"}),
@@ -93,4 +96,4 @@ def test_what_does_not_go_together_is_refused(setting: str, said: dict[str, Any]
 )
 def test_names_that_somebody_may_own_are_not_local(host: str, local: bool) -> None:  # noqa: FBT001 - a table
     """The owner of a domain can have its name point to this machine, and a browser would go along."""
-    assert _is_local(host) is local
+    assert is_local(host) is local

@@ -77,7 +77,7 @@ class Gate(msgspec.Struct, frozen=True, kw_only=True):
     def _not_from_elsewhere(self, connection: Connection, method: str) -> None:
         """Turn away what a page of another site has a browser send."""
         host, origin = connection.headers.get("host", ""), connection.headers.get("origin")
-        if self.local and not _is_local(host):
+        if self.local and not is_local(host):
             raise NotAllowed(
                 f"Without authentication this service answers under names of its own machine, not"
                 f" {host[:100]!r}. Where a proxy decides who may ask, say so with PAYMUX_AUTH=off."
@@ -90,7 +90,7 @@ class Gate(msgspec.Struct, frozen=True, kw_only=True):
             )
 
 
-def _is_local(host: str) -> bool:
+def is_local(host: str) -> bool:
     """Whether a name is none that the owner of a domain can point here: an address, or a name of one word."""
     try:
         name = urlsplit(f"//{host}").hostname or ""

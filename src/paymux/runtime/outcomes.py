@@ -32,9 +32,9 @@ LONGEST_DELAY = timedelta(minutes=2)
 _DOUBLINGS = 8
 # A provider that asks for more than a day means something else.
 LONGEST_WAIT = timedelta(days=1)
-# Workers that die under a task one after the other: the first ones may have died of anything. More than
-# that, and it is the task that kills them: each of its runs costs whatever else the worker was doing.
-CRASHES_MAX = 2
+# Workers that die under a task one after the other, and it got nowhere: they may have died of anything, in
+# a bad hour. More than that, and it is the task that kills them, with whatever else they were doing.
+CRASHES_MAX = 4
 FIRST_REST = timedelta(minutes=1)
 LONGEST_REST = timedelta(hours=1)
 _REST_DOUBLINGS = 6

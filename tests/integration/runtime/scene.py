@@ -148,12 +148,13 @@ class Scene:
             "SELECT count(*) FROM paymux.adjustment": records,
             "SELECT count(*) FROM paymux.event WHERE type = 'SAVED_PAYMENT'": records,
             "SELECT count(DISTINCT (object, part)) FROM paymux.event WHERE type = 'SAVED_PAYMENT'": records,
-            "SELECT count(*) FROM paymux.run WHERE outcome = 'FAILED'": 0,
+            "SELECT string_agg(DISTINCT error, '; ') FROM paymux.run WHERE outcome = 'FAILED'": None,
             # Two runs of one task at once.
             "SELECT count(*) FROM paymux.run a JOIN paymux.run b ON a.task = b.task AND a.id < b.id"
             " WHERE b.started_at < a.ended_at - interval '1 ms'": 0,
         }.items():
-            assert await self.db.fetchval(question) == answer, question
+            found = await self.db.fetchval(question)
+            assert found == answer, f"{question}: {found}"
         ticks = await self._ticks()
 
         async def ticked() -> bool:

@@ -9,6 +9,7 @@ import pytest
 
 from paymux.runtime.contexts import STATE_MAX
 from paymux.runtime.execution import UNWIND
+from paymux.runtime.outcomes import CRASHES_MAX
 from paymux.sdk import (
     Restart,
     Schedule,
@@ -17,6 +18,7 @@ from paymux.sdk import (
     TaskContext,
     TryAgain,
 )
+from paymux.storage import tasks
 
 PERIOD = timedelta(seconds=0.3)
 
@@ -200,6 +202,29 @@ async def test_a_child_outlives_whoever_scheduled_it(probe: Any, start: Any) -> 
 
     assert probe.cancelled["child"] == 0
     assert set(await site.outcomes(act("child"))) == {"SUCCEEDED"}
+
+
+async def test_a_task_that_killed_one_worker_too_many_is_not_run_again(probe: Any, start: Any) -> None:
+    """Whoever takes it over ends it, FAILED and with a rest; told to run now, it is tried at once."""
+    site = await (await start(probe, worker=False)).install()
+    await site.schedule(act("a"))
+    job = await site.database.fetchval("SELECT id FROM engine_job")
+    row = await site.task(act("a"))
+    # As if the fifth in a row had begun it, and died.
+    await site.database.execute("UPDATE task SET crashes = $1", CRASHES_MAX)
+    assert await tasks.begin(site.database, job, row["id"], row["generation"]) is not None
+    running = await start(probe)
+    row = await site.reached(act("a"), "FAILED")
+
+    assert probe.runs("a") == 0
+    assert (row["attempts"], row["crashes"], row["fault"]) == (1, CRASHES_MAX + 1, "CRASH")
+    assert "5 times in a row" in row["error"]
+    assert row["next_run_at"] - row["updated_at"] > timedelta(seconds=45)
+    assert await site.outcomes(act("a")) == ["CRASHED", "FAILED"]
+
+    await running.service.operating.task("run", site.key, row["id"])
+    row = await site.reached(act("a"), "TERMINATED")
+    assert (probe.runs("a"), row["crashes"], row["error"]) == (1, 0, None)
 
 
 async def test_code_that_ignores_its_end_loses_its_place(probe: Any, start: Any) -> None:

@@ -142,9 +142,9 @@ def test_backing_off_doubles_up_to_a_limit(attempts: int) -> None:
 
 
 def test_who_kills_its_workers_is_given_a_rest() -> None:
-    """Not for the first two, who may have died of anything; then a minute, doubled up to an hour."""
-    assert (crashed(1), crashed(2)) == (None, None)
-    for crashes, minutes in ((3, 1), (4, 2), (8, 32), (9, 60), (10**9, 60)):
+    """Not for the first four, who may have died of anything; then a minute, doubled up to an hour."""
+    assert [crashed(crashes) for crashes in range(5)] == [None] * 5
+    for crashes, minutes in ((5, 1), (6, 2), (10, 32), (11, 60), (10**9, 60)):
         rest = crashed(crashes)
         assert rest is not None
         assert rest.retry is not None

@@ -27,13 +27,12 @@ FROM account a JOIN installation i ON i.id = a.installation AND i.status = 'INST
 
 -- name: history
 -- All versions of an account, newest first, and the one that holds has no end; $2 is the number of the last one
--- of the page before, or NULL.
-WITH said AS (
-    SELECT a.version, a.type, a.name, a.default_asset, a.metadata, a.raw, a.created_at, a.updated_at AS since,
-           NULL::timestamptz AS until
-    FROM account a WHERE a.key = $1 AND a.version > 0
-    UNION ALL
-    SELECT v.version, v.type, v.name, v.default_asset, v.metadata, v.raw, v.created_at, v.since, v.until
-    FROM account_version v WHERE v.account = $1
-)
-SELECT * FROM said WHERE version < coalesce($2::integer, 2147483647) ORDER BY version DESC LIMIT $3;
+-- of the page before, or NULL. Cut before they are put together: there may be many.
+(SELECT a.version, a.type, a.name, a.default_asset, a.metadata, a.raw, a.created_at, a.updated_at AS since,
+        NULL::timestamptz AS until
+ FROM account a WHERE a.key = $1 AND a.version > 0 AND a.version < coalesce($2::integer, 2147483647))
+UNION ALL
+(SELECT v.version, v.type, v.name, v.default_asset, v.metadata, v.raw, v.created_at, v.since, v.until
+ FROM account_version v WHERE v.account = $1 AND v.version < coalesce($2::integer, 2147483647)
+ ORDER BY v.version DESC LIMIT $3)
+ORDER BY version DESC LIMIT $3;

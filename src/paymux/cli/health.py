@@ -39,6 +39,10 @@ def _whole(found: dict[str, Any]) -> None:
     if events["waiting"]:
         waiting += f", the oldest for {events['oldestSeconds'] or 0:.0f} s"
     show_fields({"status": found["status"], "events waiting": waiting})
+    if failing := [row for row in events["sinks"] if row["error"] or row["deadLetters"]]:
+        typer.echo()
+        sinks = [(row["name"], row["waiting"], row["deadLetters"], row["error"] or "") for row in failing]
+        show_table(("sink", "waiting", "dead letters", "error"), sinks)
     if found["installations"]:
         typer.echo()
         rows = [(row["name"], row["provider"], row["status"]) for row in found["installations"]]

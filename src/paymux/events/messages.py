@@ -3,6 +3,7 @@
 None         taken
 Refusal      this sink will never take it as it is
 NotSent      not offered, because an earlier one about the same object was not taken, or too many were not
+Busy         not taken this time, because there were too many
 other errors not taken this time
 """
 
@@ -22,6 +23,10 @@ _encode = msgspec.json.Encoder().encode
 
 class Refusal(Exception):
     """The sink refuses this event; the message says why."""
+
+
+class Busy(Exception):
+    """The sink asks for a pause; that says nothing about the event."""
 
 
 class NotSent(Exception):

@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 import structlog
 
-from paymux.events.messages import Message, NotSent, Outcome, Refusal, Sink, message
+from paymux.events.messages import Busy, Message, NotSent, Outcome, Refusal, Sink, message
 from paymux.storage import events, sinks
 from paymux.storage.database import LOST, Connection, Database, Row
 
@@ -170,7 +170,7 @@ class Relay:
             return dict(found)
         judged = dict(found)
         for place, its in found.items():
-            if its is not None and not isinstance(its, Refusal | NotSent):
+            if its is not None and not isinstance(its, Refusal | NotSent | Busy):
                 self._strikes[place] += 1
                 if self._strikes[place] >= STRIKES:
                     judged[place] = Refusal(f"{self._said(its)} (while others are taken)")

@@ -56,11 +56,12 @@ class Telling:
             relay.stop()
 
     async def prune(self) -> int:
-        """Delete events that are told everywhere and older than is kept; returns how many."""
+        """Delete what is older than is kept: events told everywhere, and dead letters; returns how many."""
         pruned = 0
-        while gone := await events.prune(self._database, self._retention):
-            pruned += gone
-            await asyncio.sleep(PRUNE_PAUSE)
+        for prune in (events.prune, sinks.prune):
+            while gone := await prune(self._database, self._retention):
+                pruned += gone
+                await asyncio.sleep(PRUNE_PAUSE)
         return pruned
 
     async def _prune_again_and_again(self) -> None:

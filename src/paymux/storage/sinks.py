@@ -12,7 +12,8 @@ _SQL = statements("sinks")
 
 # Nobody acts differently on a backlog beyond this; counting on would take longer and longer.
 COUNTED_MAX = 100_000
-# Dead letters requeued at a time.
+# Dead letters deleted, and requeued, at a time.
+BATCH = 1000
 REQUEUED_MAX = 10_000
 
 
@@ -104,6 +105,11 @@ async def dead_letters(
 async def requeue(db: Database, *, letter: int | None = None, sink: str | None = None) -> int:
     """Offer dead letters again: one, all of a sink, or all; returns how many, REQUEUED_MAX at most."""
     return affected(await db.execute(_SQL["requeue"], letter, sink, REQUEUED_MAX))
+
+
+async def prune(db: Database, kept: timedelta) -> int:
+    """Delete up to BATCH dead letters that are older; returns how many."""
+    return affected(await db.execute(_SQL["prune"], kept, BATCH))
 
 
 async def backlog(db: Database) -> Sequence[Any]:

@@ -5,6 +5,7 @@ import random
 from datetime import timedelta
 from uuid import UUID, uuid4
 
+from paymux.events.telling import Telling
 from paymux.storage import events, readings, sinks
 from paymux.storage.database import Connection, Database
 
@@ -125,6 +126,22 @@ async def test_old_events_go_when_every_sink_has_them(database: Database) -> Non
     assert [row["position"] for row in left] == [3, 5, 6]
     assert await events.ends(database) == events.Ends(last=6, pruned=4)
     assert (await readings.outbox(database))["waiting"] == 2
+
+
+async def test_old_dead_letters_go_and_others_stay(database: Database) -> None:
+    """Also those that are still offered again, however old."""
+    await sinks.declare(database, ["one"])
+    async with database.connection() as db:
+        letters = [sinks.Refused(uuid4(), "X", uuid4(), f"{number}", "no") for number in range(3)]
+        await sinks.told(db, "one", 0, letters)
+        await db.execute("UPDATE refused_event SET retry_at = NULL WHERE body <> '2'")
+        await db.execute("UPDATE refused_event SET refused_at = now() - interval '3 hours' WHERE body <> '0'")
+        telling = Telling(database, {}, retention=timedelta(hours=2))
+        assert await telling.prune() == 1
+        assert [row["body"] for row in await db.fetch("SELECT body FROM refused_event ORDER BY body")] == [
+            "0",
+            "2",
+        ]
 
 
 async def test_a_new_sink_begins_now_and_an_old_one_where_it_was(database: Database) -> None:

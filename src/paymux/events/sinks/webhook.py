@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import httpx
 
 from paymux import __version__
-from paymux.events.messages import Message, Outcome, Refusal, each_in_order
+from paymux.events.messages import Busy, Message, Outcome, Refusal, each_in_order
 from paymux.events.sinks.addresses import key_of
 
 # Requests under way at a time.
@@ -21,6 +21,8 @@ _ANSWER_MAX, _REASON_MAX = 64 * 1024, 500
 _REFUSED = range(400, 500)
 # Too slow, in conflict, too early, too many: another time it may be taken.
 _NOT_NOW = {408, 409, 425, 429}
+# Too many, unavailable.
+_BUSY = {429, 503}
 _MOVED = range(300, 400)
 
 
@@ -69,6 +71,8 @@ class WebhookSink:
         why = f"HTTP {answer.status_code} {said[:_REASON_MAX].decode('utf-8', 'replace')}".strip()
         if answer.status_code in _REFUSED and answer.status_code not in _NOT_NOW:
             raise Refusal(why)
+        if answer.status_code in _BUSY:
+            raise Busy(why)
         if answer.status_code in _MOVED:
             why = (
                 f"HTTP {answer.status_code}: redirects are not followed; name the address that answers itself"

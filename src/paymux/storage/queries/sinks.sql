@@ -62,6 +62,11 @@ WHERE retry_at IS NULL AND ($1::bigint IS NULL OR id < $1) AND ($2::text IS NULL
 ORDER BY id DESC
 LIMIT $3;
 
+-- name: prune
+-- Dead letters that nobody has wanted for so long, some of them.
+DELETE FROM refused_event WHERE id = ANY (ARRAY(
+    SELECT id FROM refused_event WHERE retry_at IS NULL AND refused_at < now() - $1::interval ORDER BY id LIMIT $2));
+
 -- name: requeue
 -- One of them, all of a sink, or all: offered again at once, as if for the first time. Up to so many.
 UPDATE refused_event SET retry_at = now(), attempts = 0 WHERE id = ANY (ARRAY(

@@ -33,32 +33,7 @@ ORDER BY p.pool, m.account
 LIMIT $3;
 
 -- name: balances
--- What the accounts of a pool held at a time ($2) or hold now (NULL), summed by asset. After its last poll an
--- account holds what that said; before its first nobody knows. Each account is looked at asset by asset, from
--- the last one down, by the primary key of balances: however long its history, one look an asset. The
--- accounts in order of key, as balances are: that alone is three times as fast.
-WITH RECURSIVE held AS (
-    SELECT m.account, b.asset, b.amount
-    FROM (
-        SELECT account FROM pool_account
-        WHERE pool = $1 AND installation = ANY (ARRAY(SELECT id FROM installation WHERE status = 'INSTALLED'))
-        ORDER BY account
-    ) m
-    CROSS JOIN LATERAL (
-        SELECT b.asset, b.amount FROM balance b
-        WHERE b.account = m.account AND b.created_at <= coalesce($2::timestamptz, 'infinity')
-        ORDER BY b.asset DESC, b.created_at DESC LIMIT 1
-    ) b
-    UNION ALL
-    SELECT h.account, b.asset, b.amount
-    FROM held h
-    CROSS JOIN LATERAL (
-        SELECT b.asset, b.amount FROM balance b
-        WHERE b.account = h.account AND b.asset < h.asset AND b.created_at <= coalesce($2::timestamptz, 'infinity')
-        ORDER BY b.asset DESC, b.created_at DESC LIMIT 1
-    ) b
-)
-SELECT asset, sum(amount) AS amount FROM held GROUP BY asset ORDER BY asset;
+SELECT asset, amount FROM pool_balances($1, $2);
 
 -- name: known
 -- Of these accounts those that there are. Their installations are kept from going until the transaction ends.

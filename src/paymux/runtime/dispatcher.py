@@ -130,20 +130,25 @@ class Dispatcher:
         assert own is not None  # noqa: S101 - this is a coroutine
         self._handling.add(own)
         try:
-            begun, since = await self._insist(partial(self._begin, job, key, generation))
-            if begun is not None:
-                await self._one(key, begun, since)
+            found = await self._insist(partial(self._begin, job, key, generation))
+            if found is not None:
+                await self._one(key, *found)
         finally:
             self._handling.discard(own)
 
-    async def _begin(self, job: int, key: UUID, generation: int) -> tuple[Attempt | None, float]:
-        # From before: a worker that is frozen while it waits for the answer has stood still as well.
-        since = time.monotonic()
-        return await transfers.begin(self._database, job, key, generation), since
+    async def _begin(self, job: int, key: UUID, generation: int) -> tuple[Attempt, Row, float] | None:
+        """Begin what is due; nothing when there is none. The last is since when nobody else may be at it."""
+        async with self._database.connection() as db:
+            # From before: a worker that is frozen while it waits for the answer has stood still as well.
+            since = time.monotonic()
+            begun = await transfers.begin(db, job, key, generation)
+            if begun is None:
+                return None
+            row = await transfers.attempt(db, key, begun.attempt)
+            assert row is not None  # noqa: S101 - it was begun a moment ago
+            return begun, row, since
 
-    async def _one(self, key: UUID, begun: Attempt, since: float) -> None:
-        row: Row | None = await self._insist(partial(transfers.attempt, self._database, key, begun.attempt))
-        assert row is not None  # noqa: S101 - it was begun a moment ago
+    async def _one(self, key: UUID, begun: Attempt, row: Row, since: float) -> None:
         known = Known(row["state"], row["sends"], row["looks"], row["accepted"], row["unknown_for"])
         log = structlog.get_logger().bind(
             component="dispatcher", provider=row["provider"], reference=row["reference"]
@@ -165,7 +170,7 @@ class Dispatcher:
                 verdict = await self._look(installation, context, row, known)
             elif time.monotonic() - since > self._times.lease / 2:
                 # Frozen between the note that it begins and now: somebody may be looking it up already.
-                verdict = verdicts.not_sent(StoodStill(), known)
+                verdict = verdicts.stood_still(StoodStill())
             else:
                 verdict = await self._send(installation, context, row, known)
         verdict = msgspec.structs.replace(verdict, error=self._mask(verdict.error))

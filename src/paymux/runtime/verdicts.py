@@ -87,6 +87,11 @@ def not_sent(error: BaseException, known: Known) -> Verdict:
     return Verdict(state="READY", error=describe(error), delay=delay)
 
 
+def stood_still(error: BaseException) -> Verdict:
+    """Nothing was sent, and the provider is not to blame: again at once, with the same key."""
+    return Verdict(state="READY", error=describe(error), delay=timedelta(0))
+
+
 def not_there(known: Known, lag: timedelta, look_ups: tuple[timedelta, ...] = LOOK_UPS) -> Verdict:
     """Judge that the provider knows of no such order."""
     if known.accepted:

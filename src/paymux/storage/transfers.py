@@ -162,13 +162,13 @@ async def settle(db: Connection, key: UUID, *, paid: bool, note: str | None, pay
     await db.execute(_SQL["settle"], key, paid, note, *named)
 
 
-async def begin(db: Database, job: int, key: UUID, generation: int) -> Attempt | None:
+async def begin(db: Database | Connection, job: int, key: UUID, generation: int) -> Attempt | None:
     """Begin what a job stands for; it is on disk when this returns, and only then may the call go out."""
     row = await db.fetchrow(_SQL["begin"], job, key, generation)
     return Attempt(*row.values()) if row else None
 
 
-async def attempt(db: Database, key: UUID, number: int) -> Row | None:
+async def attempt(db: Connection, key: UUID, number: int) -> Row | None:
     """All that is known of an attempt and its order."""
     return await db.fetchrow(_SQL["attempt"], key, number)
 

@@ -17,6 +17,7 @@ from paymux.runtime.verdicts import (
     failed,
     looked_in_vain,
     not_there,
+    stood_still,
 )
 from paymux.sdk import (
     Accepted,
@@ -130,3 +131,10 @@ def test_what_is_pending_is_followed_the_more_rarely_the_longer_it_takes() -> No
 
     assert delays == [FOLLOW_FIRST, FOLLOW_FIRST * 2, FOLLOW_FIRST * 4, FOLLOW_LONGEST]
     assert (vain.state, vain.delay) == ("ACCEPTED", FOLLOW_FIRST * 2)
+
+
+def test_a_worker_that_stood_still_lets_no_order_wait() -> None:
+    """Nothing was sent and the provider is not to blame, however often it happens on a slow machine."""
+    verdict = stood_still(TryAgain("still"))
+
+    assert (verdict.state, verdict.delay, verdict.error) == ("READY", timedelta(0), "still")

@@ -151,6 +151,8 @@ class Service(msgspec.Struct, frozen=True, kw_only=True):
     database: Database
     # Where losing the last moment with the server is harmless, the disk is not waited for.
     bookkeeping: Database
+    # For moving money.
+    purse: Database
     # What relays work with.
     outbox: Database
     installing: Installing
@@ -168,6 +170,8 @@ class Service(msgspec.Struct, frozen=True, kw_only=True):
     watched: App
 
 
+# Connections for moving money: each order takes one for a few milliseconds at a time.
+_PURSE = 4
 # How long whoever installs, resets or removes may be silent before others take it over; in heartbeats.
 _LEASE = 3
 
@@ -221,6 +225,7 @@ async def service(
         await _end(background, settings.grace)
         await made.outbox.close()
         await made.bookkeeping.close()
+        await made.purse.close()
         await made.database.close()
         await asyncio.to_thread(made.instruments.traces.close)
         log.info("Stopped")
@@ -258,8 +263,11 @@ async def _wired(
         database=database, bookkeeping=bookkeeping, engine=engine, installations=at_work,
         ingester=ingester, mask=ground.mask, instruments=instruments, retention=settings.run_retention,
     )  # fmt: skip
+    # Connections of its own: at full load, pages wait for the others.
+    purse = await Database.open(ground.url, size=_PURSE)
     dispatcher = Dispatcher(
-        database=database, engine=money, tasks=engine, installations=at_work, ingester=ingester,
+        database=purse, engine=money, tasks=engine, installations=at_work,
+        ingester=Ingester(purse, telling.told, instruments),
         mask=ground.mask, told=telling.told, times=Times(settings.look_up_schedule, settings.heartbeat),
     )  # fmt: skip
     transferring = Transferring(means, money)
@@ -271,12 +279,12 @@ async def _wired(
         cursors=Cursors(hashlib.blake2b(b"cursors", key=ground.keys[0], digest_size=32).digest()),
         version=__version__, max_body_bytes=settings.max_body_bytes,
     )  # fmt: skip
-    pools = {"outbox": outbox, "data": database, "bookkeeping": bookkeeping}
+    pools = {"outbox": outbox, "data": database, "bookkeeping": bookkeeping, "money": purse}
     _watch(instruments.metrics, pools, staff)
     return Service(
         app=application(parts, edge(settings)), watched=watched(parts), worker=staff,
         dispatcher=dispatcher, telling=telling, engine=engine, database=database, bookkeeping=bookkeeping,
-        outbox=outbox, registry=registry, installing=installing,
+        outbox=outbox, purse=purse, registry=registry, installing=installing,
         configuring=configuring, replaying=replaying, banking=banking, forwarding=forwarding, tending=tending,
         operating=operating, checkup=checkup, transferring=transferring, instruments=instruments,
     )  # fmt: skip

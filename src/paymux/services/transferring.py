@@ -5,7 +5,7 @@ engine's job are one transaction. The provider is called afterwards, by a worker
 """
 
 from collections.abc import Awaitable, Callable
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -36,6 +36,8 @@ REFERENCE_MAX = 500
 # Both go to the provider with every call.
 DESCRIPTION_MAX = 10_000
 METADATA_MAX = 65_536
+# Beyond that it is another unit or another century that was meant.
+SCHEDULED_MAX = timedelta(days=3660)
 
 Work = Callable[[Connection], Awaitable[list[Job]]]
 
@@ -230,6 +232,8 @@ class Transferring:
         """What can be seen without asking the database."""
         _check_texts(order.reference, order.description, order.metadata)
         _check_amount(order.amount, order.asset)
+        if order.scheduled_at is not None and order.scheduled_at - datetime.now(UTC) > SCHEDULED_MAX:
+            raise WrongOrder("scheduledAt", "is more than ten years away")
         with calling(self._at_work.mask, "list of currencies"):
             known = at_work.connector.supported_currencies_and_decimals()
         decimals = known.get(order.asset.code)

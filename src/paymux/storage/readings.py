@@ -16,6 +16,11 @@ async def outbox(db: Database) -> Row:
     return row
 
 
+async def transfers(db: Database) -> list[Row]:
+    """By provider: orders whose outcome is unknown, and those of them that a person has to decide on."""
+    return await db.fetch(_SQL["transfers"])
+
+
 async def tasks(db: Database) -> list[Row]:
     """By provider: waiting (COUNTED_MAX an installation at most), running, oldest, installations."""
     return await db.fetch(_SQL["tasks"], COUNTED_MAX)

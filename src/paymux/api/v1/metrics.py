@@ -34,6 +34,7 @@ async def _waiting(parts: Parts) -> list[Gauge]:
     outbox = await readings.outbox(database)
     tasks = await readings.tasks(database)
     due = await parts.engine.due(database)
+    transfers = await readings.transfers(database)
     by_provider = [((row["provider"],), row) for row in tasks]
     return [
         Gauge(
@@ -72,6 +73,13 @@ async def _waiting(parts: Parts) -> list[Gauge]:
             "For how long the first in line has been due.",
             ("provider",),
             [(labels, max(row["oldest"] or 0, 0)) for labels, row in by_provider],
+        ),
+        *(
+            Gauge(name, text, ("provider",), [((row["provider"],), row[column]) for row in transfers])
+            for name, text, column in (
+                ("paymux_transfers_unknown", "Orders to move money whose outcome is unknown.", "unknown"),
+                ("paymux_transfers_stuck", "Those of them that a person has to decide on.", "stuck"),
+            )
         ),
         Gauge("paymux_queue_jobs", "Jobs that are due and that no worker has taken.", (), [((), due.jobs)]),
         Gauge(

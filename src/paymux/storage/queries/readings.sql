@@ -11,6 +11,16 @@ SELECT (SELECT count(*) FROM (
            (SELECT created_at FROM event WHERE position IS NULL ORDER BY seq LIMIT 1))), 0)::float8 AS oldest
 FROM (SELECT told_everywhere() AS everywhere) AS told;
 
+-- name: transfers
+-- By provider: orders that nobody can say what became of, and those of them that looking up has not helped.
+-- None for one that has none.
+SELECT i.provider, count(t.key) AS unknown, count(t.key) FILTER (WHERE a.stuck) AS stuck
+FROM installation i
+LEFT JOIN transfer t ON t.installation = i.id AND t.status IN ('UNKNOWN', 'REVERSE_UNKNOWN')
+LEFT JOIN transfer_attempt a ON a.transfer = t.key AND a.number = t.attempts
+WHERE i.status IN ('INSTALLED', 'RESETTING')
+GROUP BY i.provider;
+
 -- name: tasks
 -- By provider: tasks that wait for one of the installation's places, those that run in one, and for how
 -- long the first in line has been due.

@@ -53,14 +53,21 @@ class Receiver:
     @asynccontextmanager
     async def listening(self) -> AsyncIterator[None]:
         """Answer, on the same port every time."""
-        config = uvicorn.Config(self, port=self.port, log_config=None, lifespan="off", ws="none")
-        server = uvicorn.Server(config)
-        serving = asyncio.create_task(server.serve())
-        while not server.started:  # noqa: ASYNC110 - uvicorn has no event for it
-            await asyncio.sleep(0.01)
-        self.port = server.servers[0].sockets[0].getsockname()[1]
-        try:
+        async with served(self, self.port) as port:
+            self.port = port
             yield
-        finally:
-            server.should_exit = True
-            await serving
+
+
+@asynccontextmanager
+async def served(app: Any, port: int = 0) -> AsyncIterator[int]:
+    """An application on a port of this machine."""
+    config = uvicorn.Config(app, port=port, log_config=None, lifespan="off", ws="none")
+    server = uvicorn.Server(config)
+    serving = asyncio.create_task(server.serve())
+    while not server.started:  # noqa: ASYNC110 - uvicorn has no event for it
+        await asyncio.sleep(0.01)
+    try:
+        yield server.servers[0].sockets[0].getsockname()[1]
+    finally:
+        server.should_exit = True
+        await serving

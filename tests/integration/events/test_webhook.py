@@ -1,13 +1,17 @@
 """Webhooks, against a real server: signed, in order, patient with one that is down, firm with refusals."""
 
 import asyncio
+import importlib
+import logging
+import re
 from collections import defaultdict
+from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
 from structlog.testing import capture_logs
-from tests.integration.events.receiver import SECRET, Receiver
+from tests.integration.events.receiver import SECRET, Receiver, served
 from tests.integration.events.test_relay import happened, relaying, until, waiting
 
 from paymux.events.messages import Message, Outcome, Refusal
@@ -16,6 +20,8 @@ from paymux.events.sinks.webhook import WebhookSink
 from paymux.storage import events, sinks
 from paymux.storage.database import Database
 
+GUIDE = Path(__file__).parents[3] / "docs/how-to/receive-events.md"
+OTHER = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"
 # What waits for seconds and minutes waits for a moment.
 SOON = Pace(0.05, 0.2, (0, 0.01, 0.02, 0.03))
 
@@ -199,6 +205,30 @@ async def test_one_sink_that_is_down_stops_no_other(database: Database) -> None:
 
 async def _backlogs(database: Database, wanted: dict[str, int]) -> bool:
     return {row["name"]: row["waiting"] for row in await sinks.backlog(database)} == wanted
+
+
+async def test_the_documented_receiver_receives(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """It takes what is signed with its secret, once a key, and nothing else."""
+    (block,) = re.findall(r"```python\n(.*?)```", GUIDE.read_text("utf-8"), re.DOTALL)
+    stored: dict[str, Any] = {}
+    monkeypatch.setenv("SECRET", SECRET)
+    # The framework sets up logging for the whole process.
+    monkeypatch.setattr(logging.root, "handlers", [*logging.root.handlers])
+    monkeypatch.setattr(logging.root, "level", logging.root.level)
+    (tmp_path / "documented_receiver.py").write_text(block, "utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    written = importlib.import_module("documented_receiver")
+    monkeypatch.setattr(written, "store_once", stored.setdefault, raising=False)
+    body = b'{"idempotencyKey":"k","payload":{"n":12345678901234567890}}'
+    batch = [Message(uuid4(), "X", uuid4(), body)]
+    async with served(written.app) as port:
+        for secret, taken in ((OTHER, False), (SECRET, True), (SECRET, True)):
+            own = WebhookSink(f"http://127.0.0.1:{port}/hooks", [secret])
+            (outcome,) = await own.publish(batch)
+            await own.close()
+            assert (outcome is None) is taken
+            assert bool(stored) is taken
+    assert stored == {"k": {"idempotencyKey": "k", "payload": {"n": 12345678901234567890}}}
 
 
 @pytest.mark.parametrize("status", [200, 201, 299])

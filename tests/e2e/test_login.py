@@ -148,8 +148,9 @@ def test_each_write_is_in_the_audit(guarded: Service, tmp_path: Path, issuer: Lo
     connector = made.json()["data"]["connectorID"]
     (line,) = audit(guarded, "audit-made")
     assert line.items() >= {
-        "who": "token:operator", "method": "POST", "route": "/connectors/{provider}", "operation": "install",
-        "status": 201, "provider": "pier", "id": connector, "request-id": "audit-made",
+        "who": "token:operator", "method": "POST", "route": "/connectors/{provider}",
+        "operation": "connectorsInstall", "status": 201, "provider": "pier",
+        "id": connector, "request-id": "audit-made",
     }.items()  # fmt: skip
 
     path = f"/connectors/pier/{connector}"

@@ -24,7 +24,7 @@ CHECKS = (
 )
 SEED = "20240515"
 # Requests an operation; the time is that of a suite that everybody runs.
-EXAMPLES = "10"
+EXAMPLES = "8"
 # How often an id that there is stands where one is asked for.
 KNOWN = 0.8
 # What it takes away is missing to all that follows, so these have their turn at the end.

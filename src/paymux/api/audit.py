@@ -4,9 +4,11 @@ from typing import Any
 
 import msgspec
 import structlog
+from litestar.handlers import HTTPRouteHandler
 
 from paymux.api.auth.callers import ANYBODY, Caller
 from paymux.api.observed import App, Receive, Scope, Send
+from paymux.api.openapi.document import operation_id
 
 _READS = {"GET", "HEAD", "OPTIONS"}
 # Where a client went away, or we failed, before an answer began.
@@ -65,8 +67,9 @@ def _who(scope: Scope, status: int) -> str | None:
 
 
 def _operation(scope: Scope) -> str:
+    """As the document calls it."""
     handler = scope.get("route_handler")
-    return str(getattr(getattr(handler, "fn", None), "__name__", ""))
+    return operation_id(handler, scope["path_template"]) if isinstance(handler, HTTPRouteHandler) else ""
 
 
 def _objects(scope: Scope, body: bytes) -> dict[str, str]:

@@ -90,7 +90,7 @@ def _operation(handler: HTTPRouteHandler, path: str, method: str, known: schemas
     refused = _refused(path, said, asks=bool(parameters), takes=body is not None)
     access = said.needs(method)
     return {
-        "operationId": _operation_id(handler, path),
+        "operationId": operation_id(handler, path),
         "tags": [_tag(handler)],
         "summary": " ".join(summary.split()),
         **({"description": " ".join(rest.split())} if rest and "Raises:" not in rest else {}),
@@ -107,7 +107,8 @@ def _operation(handler: HTTPRouteHandler, path: str, method: str, known: schemas
     }
 
 
-def _operation_id(handler: HTTPRouteHandler, path: str) -> str:
+def operation_id(handler: HTTPRouteHandler, path: str) -> str:
+    """What the document calls a route, and so do clients that are made of it."""
     words = [*handler.fn.__module__.rpartition(".")[2].split("_"), *handler.fn.__name__.split("_")]
     if len(handler.paths) > 1:
         words += [word for word in re.split(r"\W|_", path) if word]

@@ -4,13 +4,14 @@ import argparse
 import sys
 import time
 
-from benchmarks import api, events, files, idle, pages, start, tasks
+from benchmarks import api, events, files, idle, money, pages, start, tasks
 from benchmarks.figures import Figure, machine, say, table
 
 MEASUREMENTS = {
     "pages": pages.measure,
     "files": files.measure,
     "tasks": tasks.measure,
+    "money": money.measure,
     "api": api.measure,
     "events": events.measure,
     "start": start.measure,

@@ -189,10 +189,10 @@ async def _starts(url: str, scheduled: int, punctual: int) -> list[Figure]:
                 what=f"tasks: scheduled now, to its start, {name}", value=1000 * of(soon), unit="ms",
                 floor=1000 * of(bare), beside="bare engine", sense="<=",
             )
-            for name, of in (("p50", _p50), ("p99", _p99))
+            for name, of in (("p50", p50), ("p99", p99))
         ),
         Figure(
-            what=f"tasks: {punctual} due within {WITHIN:g} s, late by, p99", value=1000 * _p99(late),
+            what=f"tasks: {punctual} due within {WITHIN:g} s, late by, p99", value=1000 * p99(late),
             unit="ms", floor=1.0, target=LATE_TARGET, sense="<=",
         ),
     ]  # fmt: skip
@@ -238,9 +238,11 @@ async def _until_began(number: int) -> None:
             await asyncio.sleep(0.001)
 
 
-def _p50(values: list[float]) -> float:
+def p50(values: list[float]) -> float:
+    """The middle one."""
     return statistics.median(values)
 
 
-def _p99(values: list[float]) -> float:
+def p99(values: list[float]) -> float:
+    """One of a hundred is above it."""
     return sorted(values)[int(0.99 * (len(values) - 1))]

@@ -35,8 +35,9 @@ from paymux.storage import transfers
 from paymux.storage.database import Connection, Database, DatabaseError, Row
 from paymux.storage.transfers import Attempt, Found, Paid
 
-# Orders that one worker is at, at a time.
-AT_ONCE = 50
+# Orders that one worker is at, at a time: most wait for their provider, and those of one that hangs must not
+# hold up the others'.
+AT_ONCE = 200
 # A provider that has not answered by then: whether it has taken the order is to be looked up.
 CALL_MAX = timedelta(minutes=1)
 # How often orders are looked for that should be in somebody's hands, and how long they may be due before.

@@ -24,6 +24,8 @@ from paymux.sdk import Accepted, NotImplementedByConnector, Refused, SlowDown, T
 LOOK_UPS = (timedelta(seconds=30), timedelta(minutes=5), timedelta(hours=1), timedelta(days=1))
 # An order that the provider has accepted is followed, the more rarely the longer it takes.
 FOLLOW_FIRST, FOLLOW_LONGEST = timedelta(seconds=1), timedelta(hours=1)
+# Calls after which somebody should look at an order that is unknown, though it goes on by itself.
+SENDS_QUIET = 3
 # 1 s doubled twelve times is past the longest.
 _DOUBLINGS = 12
 # A provider whose lag has just run out is asked a moment later.
@@ -103,7 +105,7 @@ def not_there(known: Known, lag: timedelta, look_ups: tuple[timedelta, ...] = LO
         return Verdict(state="READY", error=why, delay=timedelta(0))
     verdict = lost(f"The provider knows of no such order, which counts only after {lag}.", known, look_ups)
     delay = min(verdict.delay or lag, lag - since + _MOMENT)
-    return msgspec.structs.replace(verdict, delay=delay, stuck=False)
+    return msgspec.structs.replace(verdict, delay=delay, stuck=known.sends > SENDS_QUIET)
 
 
 def looked_in_vain(error: BaseException, known: Known, look_ups: tuple[timedelta, ...] = LOOK_UPS) -> Verdict:
@@ -118,7 +120,8 @@ def lost(why: str, known: Known, look_ups: tuple[timedelta, ...] = LOOK_UPS) -> 
     # Looks begin anew with each call.
     looks = known.looks if known.state == "UNKNOWN" else 0
     delay = look_ups[min(looks, len(look_ups) - 1)]
-    return Verdict(state="UNKNOWN", error=why, delay=delay, stuck=looks >= len(look_ups))
+    stuck = looks >= len(look_ups) or (looks > 0 and known.sends > SENDS_QUIET)
+    return Verdict(state="UNKNOWN", error=why, delay=delay, stuck=stuck)
 
 
 def _follow(known: Known) -> timedelta:

@@ -143,8 +143,8 @@ class Transferring:
     async def decide(self, wanted: TransferParts, decision: Decision, note: str | None = None) -> None:
         """Approve or reject an order. Raises NoSuchTransfer, NotPossible."""
         row = await self.get(wanted)
-        found = self._means.registry.get(row["provider"])
-        key = _key_for(found, row, 1)
+        # To be rejected it needs no connector: that may be gone.
+        key = _key_for(self._means.registry.get(row["provider"]), row, 1) if decision == "APPROVE" else ""
         await self._do(lambda db: transfers.judge(db, row["key"], decision, key, note))
         _say(decision.lower(), row, note=note)
 

@@ -12,6 +12,7 @@ from paymux.runtime.verdicts import (
     FOLLOW_FIRST,
     FOLLOW_LONGEST,
     LOOK_UPS,
+    SENDS_QUIET,
     Known,
     answered,
     failed,
@@ -114,6 +115,16 @@ def test_not_there_counts_only_after_the_providers_lag() -> None:
 
     late = not_there(unknown(2, unknown_for=HOUR), HOUR)
     assert (late.state, late.delay) == ("READY", timedelta(0))
+
+
+def test_what_is_sent_again_and_again_in_vain_is_for_a_person_to_see() -> None:
+    """It goes on by itself: each time with the same key, each time after a look."""
+    often = unknown(1, sends=SENDS_QUIET + 1)
+
+    assert not_there(often, HOUR).stuck
+    assert looked_in_vain(TryAgain("down"), often).stuck
+    assert not_there(unknown(1, sends=SENDS_QUIET + 1, unknown_for=HOUR), HOUR).state == "READY"
+    assert not not_there(unknown(1, sends=SENDS_QUIET), HOUR).stuck
 
 
 def test_what_was_accepted_is_never_sent_again() -> None:

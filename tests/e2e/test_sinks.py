@@ -21,6 +21,9 @@ PASSWORD = "hunter22hunter22"
 class Hooks(ThreadingHTTPServer):
     """A receiver of webhooks that verifies, remembers, and answers as a test says; None answers nothing."""
 
+    # Connections that wait to be accepted: sixteen requests come at once.
+    request_queue_size = 64
+
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.answer: Callable[[dict[str, Any]], int | None] = lambda _: 204

@@ -203,7 +203,7 @@ class Relay:
     def _next(self, attempts: int, outcome: Any) -> timedelta | None:
         """When one is offered again that was, ``attempts`` times before, refused; None: never."""
         if not isinstance(outcome, Refusal):  # the sink is down, which is not the event's fault
-            return timedelta(seconds=self._pace.again[-1])
+            return timedelta(seconds=self._pace.again[min(max(attempts, 1), len(self._pace.again) - 1)])
         return timedelta(seconds=self._pace.again[attempts]) if attempts < len(self._pace.again) else None
 
     async def _offer(self, messages: list[Message]) -> Sequence[Outcome]:

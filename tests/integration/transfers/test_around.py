@@ -120,3 +120,23 @@ async def test_what_is_long_past_is_now_and_what_is_far_away_is_a_mistake(start:
             await site.create("late", scheduled_at=far)
     await site.create("early", scheduled_at=datetime(2, 1, 1, tzinfo=UTC))
     await site.reached("early", "PROCESSED")
+
+
+async def test_an_order_is_not_held_up_by_tasks_that_take_every_place(start: Start) -> None:
+    """Money has workers of its own: neither the worker's places nor the installation's are asked for."""
+    site = await (await start(run_concurrency=1)).install(pollingPeriod="1s", timeout="20s")
+    site.sandbox.misbehave(probability={Misbehaviour.HANG_BEFORE: 1.0}, on="GET")
+
+    async def hangs() -> bool:
+        before = await site.database.fetch("SELECT token FROM task WHERE token IS NOT NULL")
+        await asyncio.sleep(0.6)
+        return bool(before) and before == await site.database.fetch(
+            "SELECT token FROM task WHERE token IS NOT NULL"
+        )
+
+    await until(hangs)
+    await site.create("a")
+    await site.reached("a", "PROCESSED", within=5)
+
+    assert site.service.worker.running == 1
+    assert site.paid("a") == 1

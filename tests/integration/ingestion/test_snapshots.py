@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from tests.integration.ingestion.inlet import EUR, NOON, Inlet, account, balance, payment
 
 from paymux.domain.account import Account, AccountType
-from paymux.domain.money import Amount
+from paymux.domain.money import Amount, Asset
 from paymux.domain.payment import Payment
 
 HOUR = timedelta(hours=1)
@@ -112,6 +112,16 @@ async def test_the_initial_amount_is_that_of_the_earliest_report(inlet: Inlet) -
     await inlet.ingest(payments=[report(90, 1), report(95, 0, 100)])
     row = await inlet.payment()
     assert (row["amount"], row["initial_amount"], row["first_at"]) == (70, 100, NOON)
+
+
+async def test_the_initial_amount_is_in_the_asset_that_the_payment_is_in(inlet: Inlet) -> None:
+    """A mapping that had it in hundredths of a yen is mended: it did not begin with 50,000 yen."""
+    for asset, minor in (("JPY/2", 50_000), ("JPY", 500), ("JPY", 400)):
+        await inlet.ingest(payments=[payment(amount=Amount(minor, Asset.parse(asset)))])
+    row = await inlet.payment()
+    assert (row["asset"], row["amount"], row["initial_amount"]) == ("JPY", 400, 500)
+    told = [(one["asset"], one["amount"], one["initial_amount"]) for one in await inlet.line()]
+    assert told == [("JPY/2", 50_000, 50_000), ("JPY", 500, 500), ("JPY", 400, 500)]
 
 
 # Accounts

@@ -80,7 +80,7 @@ FIELDS: dict[str, Word] = {
     "Account.id": Word(_ACCOUNT, "Its id, made of the installation's and the provider's."),
     "Payment.id": Word(_PAYMENT, "Its id, made of the installation's, the provider's and the type."),
     "Run.id": Word("4711", "A number that grows, as text."),
-    "initialAmount": Word(100, "The amount of the first report."),
+    "initialAmount": Word(100, "The amount of the first report in this asset."),
     "iban": Word("DE89**************3000", "Its ends; not there without one."),
     "NewBankAccount.iban": Word("DE89 3704 0044 0532 0130 00", "With its spaces or without."),
     "kind": Word("payment", "What kind of record it was to become."),

@@ -88,7 +88,6 @@ LANGUAGE plpgsql AS $$
 BEGIN
     -- Accounts before payments, as in every page: nobody waits in a circle.
     PERFORM stub_accounts(p_installation, p_run, p.sources || p.destinations, p.source_refs || p.destination_refs);
-    RETURN QUERY
     WITH fresh AS MATERIALIZED (
         SELECT i.key, i.reference, i.type, i.status, i.scheme, i.asset, i.amount, i.first_amount, i.source,
                i.destination, i.created_at, i.metadata::jsonb AS metadata, i.raw, i.hash, i.report_reference, i.place,
@@ -107,10 +106,10 @@ BEGIN
         WHERE o.key IS NULL OR (o.hash <> i.hash AND (i.report IS NULL OR NOT EXISTS (
             SELECT FROM adjustment a WHERE a.payment = i.key AND a.report = i.report)))
     ), filed AS (
-        INSERT INTO adjustment (payment, report, reference, type, status, scheme, asset, amount, source,
-                                destination, metadata, reported_at, run, raw)
-        SELECT f.key, f.report, f.report_reference, f.type, f.status, f.scheme, f.asset, f.amount, f.source,
-               f.destination, f.metadata, f.reported_at, p_run, f.raw
+        INSERT INTO adjustment (payment, report, reference, type, status, scheme, asset, amount, initial_amount,
+                                source, destination, metadata, reported_at, run, raw)
+        SELECT f.key, f.report, f.report_reference, f.type, f.status, f.scheme, f.asset, f.amount,
+               nullif(f.first_amount, f.amount), f.source, f.destination, f.metadata, f.reported_at, p_run, f.raw
         FROM fresh f ORDER BY f.key, f.report
         ON CONFLICT DO NOTHING
         RETURNING payment, report
@@ -174,8 +173,27 @@ BEGIN
         FROM written w WHERE ((w.key, w.head) IN (SELECT n.payment, n.report FROM filed n)) IS TRUE
         ORDER BY w.head_at, w.created_at, w.key
     )
-    SELECT w.added, ((SELECT count(*) FROM filed) - w.added)::integer
+    SELECT w.added, ((SELECT count(*) FROM filed) - w.added)::integer INTO added, changed
     FROM (SELECT count(*) FILTER (WHERE written.added)::integer AS added FROM written) w;
+    -- The rows are locked by now, so each statement from here on sees all of their reports.
+    IF changed > 0 THEN PERFORM keep_initial_amounts(p.keys); END IF;
+    RETURN NEXT;
+END
+$$;
+
+-- An amount means nothing in another asset: where reports differ in that, the initial amount is what the
+-- earliest says of those that are in the payment's asset.
+CREATE FUNCTION keep_initial_amounts(p_keys uuid[])
+RETURNS void LANGUAGE plpgsql
+-- Plans are kept for the life of a connection, also those made while the tables were nearly empty.
+SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off
+AS $$
+BEGIN
+    UPDATE payment p SET initial_amount = (
+        SELECT coalesce(a.initial_amount, a.amount) AS initial FROM adjustment a
+        WHERE a.payment = p.key AND a.asset = p.asset ORDER BY a.reported_at, initial LIMIT 1)
+    WHERE p.key = ANY (p_keys)
+      AND EXISTS (SELECT FROM adjustment a WHERE a.payment = p.key AND a.asset <> p.asset);
 END
 $$;
 

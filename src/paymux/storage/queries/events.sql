@@ -22,7 +22,9 @@ WHERE installation = $1 AND position > $2 AND ($3::text[] IS NULL OR type = ANY 
 -- name: described
 -- With what their payloads are made of, in line.
 SELECT e.seq, e.position, e.type, e.object, e.part, e.facts, e.created_at, i.uuid AS installation, i.provider,
-       i.resets, p.reference, p.first_type, p.created_at AS payment_created_at, p.initial_amount,
+       i.resets, p.reference, p.first_type, p.created_at AS payment_created_at,
+       -- Of a report that was in another asset: what that report says.
+       CASE a.asset WHEN p.asset THEN p.initial_amount ELSE coalesce(a.initial_amount, a.amount) END AS initial_amount,
        a.type AS payment_type, a.status, a.scheme, a.asset, a.amount,
        -- As people had set it by then, where they had.
        coalesce(CASE e.type WHEN 'SAVED_PAYMENT' THEN e.facts::json ->> 'metadata' END, a.metadata::text) AS metadata, a.raw,

@@ -90,6 +90,11 @@ def test_a_person_settles_what_nobody_knows(bank: Bank, shell: Shell, service: S
     bank.reached(lost["id"], "UNKNOWN")
     unsent = bank.made("unsent", validated=True)
     bank.reached(unsent["id"], "UNKNOWN")
+    for column, words in (("status", "PROCESSING"), ("state", "UNKNOWN")):
+        wanted = {"$match": {"connectorID": bank.connector, column: words}}
+        asked = {"query": json.dumps(wanted), "sort": f"{column}:desc", "pageSize": "1"}
+        assert len(service.get("/transfer-initiations", **asked)["cursor"]["data"]) == 1
+        assert len(service.walk("/transfer-initiations", query=json.dumps(wanted), sort=f"{column}:asc")) == 2
     (row,) = [
         one for one in shell.json("transfers", "unknown") if one["transferInitiation"]["id"] == lost["id"]
     ]

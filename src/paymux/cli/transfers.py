@@ -32,7 +32,7 @@ def list_(
 ) -> None:
     """List transfer initiations, newest first."""
     service = Service(url)
-    asked = {"status": status.upper()} if status else {}
+    asked = {"state": status.upper()} if status else {}
     found, more = service.rows(_PATH, _query(service, asked, connector), everything=everything)
     if as_json:
         show_json(found)

@@ -11,7 +11,7 @@ from uuid import UUID
 import msgspec
 
 from paymux.domain.filter import Kind
-from paymux.domain.transfer import TransferStatus, TransferType
+from paymux.domain.transfer import UNKNOWN, TransferStatus, TransferType
 from paymux.storage import listing
 from paymux.storage.database import Connection, Database, Row
 from paymux.storage.listing import Asked, Column, Noun, Place
@@ -26,13 +26,19 @@ MISSING = "PX005"
 
 Decision = Literal["APPROVE", "REJECT"]
 
+_SHOWN = (
+    "CASE r.status WHEN 'UNKNOWN' THEN 'PROCESSING' WHEN 'REVERSE_UNKNOWN' THEN 'REVERSE_PROCESSING'"
+    " ELSE r.status END"
+)
 _COLUMNS = {
     "id": Column(Kind.TRANSFER, "r.key"),
     "reference": Column(Kind.REFERENCE, "r.reference"),
     "connectorID": Column(Kind.CONNECTOR, "r.installation"),
     "provider": Column(Kind.PROVIDER, "r.installation"),
     "type": Column(Kind.WORD, "r.type", tuple(TransferType)),
-    "status": Column(Kind.WORD, "r.status", tuple(TransferStatus)),
+    # As the tutorial's interface shows it, which has no word for not knowing.
+    "status": Column(Kind.WORD, _SHOWN, tuple(one for one in TransferStatus if one not in UNKNOWN)),
+    "state": Column(Kind.WORD, "r.status", tuple(TransferStatus)),
     "asset": Column(Kind.ASSET, "r.asset"),
     "amount": Column(Kind.NUMBER, "(r.amount - r.reversed)"),
     "initialAmount": Column(Kind.NUMBER, "r.amount"),

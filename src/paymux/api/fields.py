@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -11,14 +11,12 @@ from paymux.api.errors import InvalidField
 from paymux.api.requests import read
 from paymux.domain.ids import ID_CHARS_MAX, ConnectorID, parse_account_id, payment_id
 from paymux.domain.payment import PaymentType
-from paymux.domain.times import parse_rfc3339
+from paymux.domain.times import NO_TIME, parse_rfc3339
 from paymux.events.types import as_json
 from paymux.services.recording import CannotRecord
 
 # A sender's clock may be ahead of ours.
 SKEW_MAX = timedelta(minutes=5)
-# What some languages send where there is no time.
-_NO_TIME: Final = datetime.min.replace(tzinfo=UTC)
 # What records call otherwise than clients do.
 _SENT_AS = {
     "name": "accountName",
@@ -31,7 +29,7 @@ _SENT_AS = {
 def happened_at(field: str, text: str) -> datetime:
     """When something happened: a time that is not in the future. Raises InvalidField."""
     time = read(field, parse_rfc3339, text)
-    if time == _NO_TIME:
+    if time == NO_TIME:
         raise InvalidField(field, "is the time that means none")
     if time > datetime.now(UTC) + SKEW_MAX:
         raise InvalidField(field, "is in the future")

@@ -2,10 +2,14 @@
 
 import re
 from datetime import UTC, datetime
+from typing import Final
 
 from msgspec import to_builtins
 
 from paymux.domain.errors import InvalidTime, NaiveTime
+
+# What Go and .NET write, and clients of the tutorial's service expect, where there is no time.
+NO_TIME: Final = datetime.min.replace(tzinfo=UTC)
 
 # Stricter than datetime.fromisoformat, which takes week dates, spaces and, in later Pythons, 24:00.
 _RFC3339 = re.compile(

@@ -1,16 +1,14 @@
 """Payloads of events about transfer initiations, from what the database wrote down with the change."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import msgspec
 
 from paymux.domain.ids import ConnectorID, account_id, payment_id
+from paymux.domain.times import NO_TIME
 from paymux.domain.transfer import shown
 from paymux.events.payloads import DeletedTransferInitiation, RelatedPayment, SavedTransferInitiation
-
-# What consumers of the tutorial's service get where there is no time.
-_NO_TIME = datetime.min.replace(tzinfo=UTC)
 
 
 class _Payment(msgspec.Struct, rename="camel"):
@@ -52,7 +50,7 @@ def transfer(kind: type[Any], facts: str, connector: ConnectorID) -> Any:
     return SavedTransferInitiation(
         id=id_,
         created_at=its.created_at,
-        scheduled_at=its.scheduled_at or _NO_TIME,
+        scheduled_at=its.scheduled_at or NO_TIME,
         connector_id=connector.encode(),
         provider=connector.provider,
         description=its.description,

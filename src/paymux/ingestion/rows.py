@@ -18,6 +18,7 @@ from paymux.domain.balance import Balance
 from paymux.domain.ids import row_digest
 from paymux.domain.money import Amount, Asset
 from paymux.domain.payment import Payment, PaymentScheme, PaymentStatus, PaymentType
+from paymux.domain.times import NO_TIME
 from paymux.storage.database import Key
 
 # All in bytes. References come back in identifiers, and those in URLs.
@@ -31,8 +32,6 @@ RAW_MAX = 4 * 1024 * 1024
 # What is shown of a record that is set aside for its size.
 RAW_KEPT = 10_000
 
-# What Go and .NET write where there is no time. The driver takes it for minus infinity.
-_NO_TIME: Final = datetime.min.replace(tzinfo=UTC)
 # Reports that have no time of their own are told apart by microseconds, and need a few after the last.
 _LAST_SECOND: Final = datetime.max.replace(tzinfo=UTC, microsecond=0)
 
@@ -244,7 +243,7 @@ def _amount(value: Any, field: str) -> Amount:
 def _instant(value: Any, field: str) -> datetime | None:
     if value is None:
         return None
-    if type(value) is datetime and value.tzinfo is UTC and _NO_TIME < value <= _LAST_SECOND:
+    if type(value) is datetime and value.tzinfo is UTC and NO_TIME < value <= _LAST_SECOND:
         return value  # nearly always, and then in half of the time
     if not isinstance(value, datetime) or value.utcoffset() is None:
         raise Unusable(f"{field}: must be a time with its zone, got {storable(value)[:100]!r}")
@@ -256,7 +255,8 @@ def _instant(value: Any, field: str) -> datetime | None:
         value = datetime.combine(utc.date(), utc.time(), UTC)  # of the exact class, whatever it was before
     if value > _LAST_SECOND:
         return _LAST_SECOND
-    return None if value == _NO_TIME else value
+    # The driver would take it for minus infinity.
+    return None if value == NO_TIME else value
 
 
 def _metadata(value: Any) -> str | None:

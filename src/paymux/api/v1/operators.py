@@ -4,8 +4,8 @@ from litestar import post
 
 from paymux.api.openapi.described import described
 from paymux.api.requests import Injected, Parts, PathText
-from paymux.api.v1.tasks import Task, parse_task_id, show
-from paymux.domain.ids import ConnectorID
+from paymux.api.v1.tasks import Task, show
+from paymux.domain.ids import ConnectorID, parse_uuid
 from paymux.storage.operators import Verb
 
 
@@ -63,7 +63,7 @@ async def resume(provider: PathText, connector_id: PathText, parts: Injected) ->
 
 async def _tell(parts: Parts, verb: Verb, provider: str, connector_id: str, task_id: str) -> dict[str, Task]:
     row = await parts.installing.find(provider, ConnectorID.parse(connector_id))
-    return {"data": show(await parts.operating.task(verb, row["id"], parse_task_id(task_id)))}
+    return {"data": show(await parts.operating.task(verb, row["id"], parse_uuid(task_id, "a task")))}
 
 
 HANDLERS = [run_now, cancel, pause_task, resume_task, pause, resume]

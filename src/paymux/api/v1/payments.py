@@ -10,7 +10,7 @@ import msgspec
 from litestar import Request, get, patch, post
 
 from paymux.api import lists
-from paymux.api.errors import InvalidField, NoSuchThing
+from paymux.api.errors import InvalidField
 from paymux.api.fields import account_of, happened_at, raw_object, recorded, reference_of
 from paymux.api.lists import Listing
 from paymux.api.openapi.described import described
@@ -22,6 +22,7 @@ from paymux.domain.ids import ConnectorID, account_id, parse_payment_id, payment
 from paymux.domain.money import Amount, Asset
 from paymux.domain.payment import PaymentScheme, PaymentStatus, PaymentType
 from paymux.events.types import as_json
+from paymux.services.recording import NoSuchPayment
 from paymux.storage import payments
 from paymux.storage.database import Row
 from paymux.storage.listing import key_of
@@ -164,18 +165,18 @@ async def metadata_history(payment: PathText, parts: Injected) -> dict[str, list
 
 
 async def _find(parts: Parts, payment: str) -> list[Row]:
-    """The rows of a payment by any identifier it ever had. Raises InvalidId, NoSuchThing."""
+    """The rows of a payment by any identifier it ever had. Raises InvalidId, NoSuchPayment."""
     wanted = parse_payment_id(payment)
     rows = await _rows(parts, key_of(wanted))
     if rows[0]["provider"] != wanted.connector.provider:
-        raise NoSuchThing("There is no such payment.")
+        raise NoSuchPayment(NoSuchPayment.__doc__)
     return rows
 
 
 async def _rows(parts: Parts, key: UUID) -> list[Row]:
     rows = await payments.get(parts.database, key)
     if not rows:
-        raise NoSuchThing("There is no such payment.")
+        raise NoSuchPayment(NoSuchPayment.__doc__)
     return rows
 
 

@@ -10,8 +10,7 @@ from litestar import get
 from paymux.api.openapi.described import described
 from paymux.api.paging import CursorText, PageSize
 from paymux.api.requests import Injected, PathText
-from paymux.api.v1.tasks import parse_task_id
-from paymux.domain.ids import ConnectorID
+from paymux.domain.ids import ConnectorID, parse_uuid
 from paymux.storage import task_lists
 from paymux.storage.database import Row
 
@@ -49,13 +48,11 @@ async def list_runs(
 ) -> dict[str, Any]:
     """List the runs of a task that have ended, the latest first."""
     row = await parts.installing.find(provider, ConnectorID.parse(connector_id))
-    task = await parts.operating.get(row["id"], parse_task_id(task_id))
-    place = parts.cursors.place(f"runs {task['id']}", page_size, cursor)
-    number = place.row[1].int if place.row is not None else None
+    task = await parts.operating.get(row["id"], parse_uuid(task_id, "a task"))
+    place = parts.cursors.place(f"runs of {task['id']}", page_size, cursor)
+    number = place.row[0] if place.row is not None else None
     found = await task_lists.runs(parts.database, task["id"], number, place.size + 1, back=place.backwards)
-    # A place in a list is a time and a UUID; a run's number is its whole place.
-    keys = [(one["started_at"], UUID(int=one["id"])) for one in found]
-    return parts.cursors.page(place, [_run(one) for one in found], keys)
+    return parts.cursors.page(place, [_run(one) for one in found], [(one["id"],) for one in found])
 
 
 def _run(row: Row) -> Run:

@@ -12,8 +12,7 @@ from paymux.api.errors import InvalidQuery
 from paymux.api.openapi.described import described
 from paymux.api.paging import CursorText, PageSize, Place
 from paymux.api.requests import Injected, Parts, PathText
-from paymux.domain.errors import InvalidId
-from paymux.domain.ids import ConnectorID
+from paymux.domain.ids import ConnectorID, parse_uuid
 from paymux.domain.task import TaskStatus
 from paymux.storage import installations, task_lists
 from paymux.storage.database import Row
@@ -153,15 +152,7 @@ def _asked(status: str | None, name: str | None, connector: str | None = None) -
 
 
 async def _get(parts: Parts, row: Row, text: str) -> dict[str, Task]:
-    return {"data": show(await parts.operating.get(row["id"], parse_task_id(text)))}
-
-
-def parse_task_id(text: str) -> UUID:
-    """Read a task's id from a path. Raises InvalidId."""
-    try:
-        return UUID(text)
-    except ValueError:
-        raise InvalidId(text, "a task's id is a UUID") from None
+    return {"data": show(await parts.operating.get(row["id"], parse_uuid(text, "a task")))}
 
 
 def show(row: Row) -> Task:

@@ -52,10 +52,7 @@ class EventType(StrEnum):
         return member
 
 
-_TRANSFERS = {
-    EventType.SAVED_TRANSFER_INITIATION: payloads.SavedTransferInitiation,
-    EventType.DELETED_TRANSFER_INITIATION: payloads.DeletedTransferInitiation,
-}
+_TRANSFERS = {EventType.SAVED_TRANSFER_INITIATION, EventType.DELETED_TRANSFER_INITIATION}
 
 
 class Event(msgspec.Struct, Generic[P_co], frozen=True, rename="camel"):
@@ -75,7 +72,7 @@ def from_row(row: Any) -> Event[Any]:
     if row["type"] == EventType.SAVED_PAYMENT and row["reference"] is not None and connector:
         payload: Any = _payment(row, connector)
     elif row["type"] in _TRANSFERS and row["facts"] and connector:
-        payload = transfer(_TRANSFERS[row["type"]], row["facts"], connector)
+        payload = transfer(EventType(row["type"]).payload, row["facts"], connector)
     else:
         payload = _told(row, connector)
     name = f"{row['type']}:{row['object']}:{row['part']}"

@@ -7,8 +7,9 @@ from paymux.domain.account import AccountType
 from paymux.domain.filter import Kind
 from paymux.storage import listing
 from paymux.storage.database import Database, Row
+from paymux.storage.keyset import either_way
 from paymux.storage.listing import Asked, Column, Noun, Place
-from paymux.storage.statements import backwards, statements
+from paymux.storage.statements import statements
 
 _SQL = statements("accounts")
 
@@ -52,6 +53,4 @@ async def history(
     db: Database, key: UUID, version: int | None, limit: int, *, back: bool = False
 ) -> Sequence[Row]:
     """Versions of an account, newest first: those after one in the list, or before it."""
-    if back:
-        return (await db.fetch(backwards(_SQL["history"]), key, version, limit))[::-1]
-    return await db.fetch(_SQL["history"], key, version, limit)
+    return await either_way(db, _SQL["history"], key, version, limit, back=back)

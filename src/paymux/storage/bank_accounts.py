@@ -1,6 +1,5 @@
 """Bank accounts that are kept here, numbers sealed, and how far they have come on the way to providers."""
 
-from itertools import groupby
 from uuid import UUID
 
 from paymux.domain.filter import Kind
@@ -33,9 +32,7 @@ async def listed(db: Database, asked: Asked, limit: int) -> tuple[list[list[Row]
     Raises:
         TooSlow: it took longer than a list may.
     """
-    rows, places = await listing.listed(db, BANK_ACCOUNTS, asked, limit)
-    found = [list(of) for _, of in groupby(zip(rows, places, strict=True), key=lambda one: one[0]["id"])]
-    return [[row for row, _ in of] for of in found], [of[0][1] for of in found]
+    return listing.grouped(*await listing.listed(db, BANK_ACCOUNTS, asked, limit), "id")
 
 
 async def get(db: Database | Connection, bank_account: UUID) -> list[Row]:

@@ -6,6 +6,7 @@ the last row seen: the next page begins behind them, wherever in the list that i
 """
 
 from collections.abc import Mapping, Sequence
+from itertools import groupby
 from typing import Any
 from uuid import UUID
 
@@ -107,6 +108,12 @@ async def listed(
         raise TooSlow(TooSlow.__doc__) from None
     names = [f"at_{number}" for number in range(len(ordered(noun, asked.order)))]
     return rows, [tuple(row[name] for name in names) for row in rows]
+
+
+def grouped(rows: Sequence[Row], places: Sequence[Place], key: str) -> tuple[list[list[Row]], list[Place]]:
+    """Rows, of which several in a row are of one ``key``, as one list a key; and the place of each."""
+    found = [list(of) for _, of in groupby(zip(rows, places, strict=True), key=lambda one: one[0][key])]
+    return [[row for row, _ in of] for of in found], [of[0][1] for of in found]
 
 
 def compiled(

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from enum import StrEnum
-from itertools import groupby
 from uuid import UUID
 
 import msgspec
@@ -44,11 +43,7 @@ async def listed(db: Database, asked: Asked, limit: int) -> tuple[list[list[Row]
     Raises:
         TooSlow: it took longer than a list may.
     """
-    rows, places = await listing.listed(db, PAYMENTS, asked, limit)
-    found = [
-        list(group) for _, group in groupby(zip(rows, places, strict=True), key=lambda one: one[0]["key"])
-    ]
-    return [[row for row, _ in group] for group in found], [group[0][1] for group in found]
+    return listing.grouped(*await listing.listed(db, PAYMENTS, asked, limit), "key")
 
 
 async def get(db: Database, key: UUID) -> list[Row]:

@@ -5,19 +5,17 @@ from datetime import datetime
 from uuid import UUID
 
 from paymux.storage.database import Connection, Database, Row
-from paymux.storage.statements import backwards, statements
+from paymux.storage.keyset import either_way
+from paymux.storage.statements import statements
 
 _SQL = statements("set_aside")
 
 
 async def listed(
     db: Database, installation: int, place: tuple[datetime, UUID] | None, limit: int, *, back: bool = False
-) -> list[Row]:
+) -> Sequence[Row]:
     """Set-aside records of an installation, newest first: those after a place in the list, or before it."""
-    args = (installation, *(place or (None, None)), limit)
-    if back:
-        return (await db.fetch(backwards(_SQL["list"]), *args))[::-1]
-    return await db.fetch(_SQL["list"], *args)
+    return await either_way(db, _SQL["list"], installation, *(place or (None, None)), limit, back=back)
 
 
 async def get(db: Database, installation: int, record: UUID) -> Row | None:

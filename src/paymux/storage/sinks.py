@@ -6,12 +6,12 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from paymux.storage.database import Connection, Database, Row, affected
-from paymux.storage.statements import backwards, statements
+from paymux.storage.keyset import either_way
+from paymux.storage.readings import COUNTED_MAX
+from paymux.storage.statements import statements
 
 _SQL = statements("sinks")
 
-# Nobody acts differently on a backlog beyond this; counting on would take longer and longer.
-COUNTED_MAX = 100_000
 # Dead letters deleted, and requeued, at a time.
 BATCH = 1000
 REQUEUED_MAX = 10_000
@@ -95,11 +95,9 @@ async def refused_again(db: Connection, rows: Sequence[Again]) -> None:
 
 async def dead_letters(
     db: Database, place: int | None, limit: int, *, sink: str | None = None, back: bool = False
-) -> list[Row]:
+) -> Sequence[Row]:
     """Events that were given up, newest first: those after a place in the list, or before it."""
-    if back:
-        return (await db.fetch(backwards(_SQL["dead"]), place, sink, limit))[::-1]
-    return await db.fetch(_SQL["dead"], place, sink, limit)
+    return await either_way(db, _SQL["dead"], place, sink, limit, back=back)
 
 
 async def requeue(db: Database, *, letter: int | None = None, sink: str | None = None) -> int:

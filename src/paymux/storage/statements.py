@@ -15,16 +15,6 @@ def statements(noun: str) -> dict[str, str]:
     return {name: body.strip().rstrip(";") for name, body in zip(parts[1::2], parts[2::2], strict=True)}
 
 
-@cache
-def backwards(statement: str) -> str:
-    """The same list, newest first, read the other way: the rows before a place, the nearest first.
-
-    For lists in which each ``<`` compares with that place.
-    """
-    assert "<" in statement, statement  # noqa: S101 - ours, and read by tests
-    return statement.replace("<", ">").replace(" DESC", "")
-
-
 def scripts(folder: str) -> list[tuple[str, str]]:
     """Name and text of every script in ``folder`` (migrations, functions), in order of name."""
     found = [f for f in (files("paymux.storage") / folder).iterdir() if f.name.endswith(".sql")]

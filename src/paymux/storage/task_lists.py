@@ -8,7 +8,8 @@ import msgspec
 
 from paymux.domain.task import TaskStatus
 from paymux.storage.database import Database, Row
-from paymux.storage.statements import backwards, statements
+from paymux.storage.keyset import either_way
+from paymux.storage.statements import statements
 
 _SQL = statements("task_lists")
 
@@ -31,10 +32,10 @@ async def listed(
     args = (wanted.installation, *(place or (None, None)), limit)
     statuses = list(TaskStatus) if wanted.status is None else [wanted.status]
     if wanted.name is not None:
-        return await _either_way(db, "list_by_name", *args, statuses, wanted.name, back=back)
+        return await either_way(db, _SQL["list_by_name"], *args, statuses, wanted.name, back=back)
     if wanted.status is not None:
-        return await _either_way(db, "list_by_status", *args, statuses, back=back)
-    return await _either_way(db, "list", *args, back=back)
+        return await either_way(db, _SQL["list_by_status"], *args, statuses, back=back)
+    return await either_way(db, _SQL["list"], *args, back=back)
 
 
 async def get(db: Database, installation: int, task: UUID) -> Row | None:
@@ -46,10 +47,4 @@ async def runs(
     db: Database, task: UUID, place: int | None, limit: int, *, back: bool = False
 ) -> Sequence[Row]:
     """Ended runs of a task, the latest first: those after a place in the list, or before it."""
-    return await _either_way(db, "runs", task, place, limit, back=back)
-
-
-async def _either_way(db: Database, name: str, *args: object, back: bool) -> Sequence[Row]:
-    if back:
-        return (await db.fetch(backwards(_SQL[name]), *args))[::-1]
-    return await db.fetch(_SQL[name], *args)
+    return await either_way(db, _SQL["runs"], task, place, limit, back=back)

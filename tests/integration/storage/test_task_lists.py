@@ -10,7 +10,8 @@ from tests.integration.storage.book import Book
 from paymux.domain.task import Restart, Schedule, TaskStatus
 from paymux.storage import health, task_lists, tasks
 from paymux.storage.database import Database
-from paymux.storage.statements import backwards, statements
+from paymux.storage.keyset import backwards
+from paymux.storage.statements import statements
 from paymux.storage.task_lists import Wanted
 from paymux.storage.tasks import Plan
 

@@ -70,7 +70,7 @@ class Mint(Connector[ConnectorConfig]):
     async def initiate_payment(self, ctx: ConnectorContext, order: Order) -> Payment:
         """Note the time, and pay."""
         del ctx
-        self.asked[order.reference] = time.perf_counter()
+        self.asked[order.reference] = time.time()
         return Payment(
             reference=order.reference,
             type=PaymentType.PAYOUT,
@@ -158,16 +158,15 @@ class Till:
         return self
 
     async def pay(self, numbers: range) -> list[float]:
-        """Seconds from the approval of each payout to the provider."""
+        """Seconds from when the approval of each payout is in the record to when the provider is called."""
         took = []
         for number in numbers:
             await self._service.transferring.create(self._installation, self._order(str(number)))
-            before = time.perf_counter()
             await self._service.transferring.decide(TransferParts(self._connector, str(number)), "APPROVE")
             async with asyncio.timeout(_LONGEST):
                 while str(number) not in Mint.asked:  # noqa: ASYNC110 - noted by the provider
                     await asyncio.sleep(0.001)
-            took.append(Mint.asked[str(number)] - before)
+            took.append(Mint.asked[str(number)] - await self._approved(number))
             await asyncio.sleep(APART)
         return took
 
@@ -188,6 +187,14 @@ class Till:
             yield lambda: (next(Mint.pages) - pages) * SIZE / (time.perf_counter() - begun)
         finally:
             Mint.polling = False
+
+    async def _approved(self, number: int) -> float:
+        at = await self._service.database.fetchval(
+            "SELECT a.created_at FROM transfer_adjustment a JOIN transfer t ON t.key = a.transfer"
+            " WHERE t.reference = $1 AND a.event = 'APPROVE'",
+            str(number),
+        )
+        return float(at.timestamp())
 
     def _order(self, reference: str) -> TransferOrder:
         return TransferOrder(

@@ -28,6 +28,7 @@ from paymux.logs import configure
 from paymux.observe import traces
 from paymux.observe.instruments import Instruments
 from paymux.observe.metrics import Gauge, Metrics
+from paymux.runtime.apart import Apart
 from paymux.runtime.dispatcher import AT_ONCE, Dispatcher, Times
 from paymux.runtime.engine import MONEY, Engine, PgQueuerEngine
 from paymux.runtime.installations import Installations
@@ -145,13 +146,15 @@ class Service(msgspec.Struct, frozen=True, kw_only=True):
 
     app: App
     worker: Worker
+    # It works in a loop apart.
     dispatcher: Dispatcher
+    apart: Apart
     telling: Telling
     engine: Engine
     database: Database
     # Where losing the last moment with the server is harmless, the disk is not waited for.
     bookkeeping: Database
-    # For moving money.
+    # For moving money, in the loop apart.
     purse: Database
     # What relays work with.
     outbox: Database
@@ -210,22 +213,23 @@ async def service(
         if worker:
             await _restore(made, ground, log)
             background = _begin(
-                over, worker=made.worker.run, dispatcher=made.dispatcher.run, telling=made.telling.run,
-                tending=made.tending.run,
+                over, worker=made.worker.run, dispatcher=lambda: made.apart.do(made.dispatcher.run()),
+                telling=made.telling.run, tending=made.tending.run,
             )  # fmt: skip
         yield made
     finally:
         log.info("Stopping scheduler...", running=made.worker.running)
         over.set()
         grace = timedelta(seconds=settings.grace)
-        await asyncio.gather(made.worker.stop(grace), made.dispatcher.stop(grace))
+        await asyncio.gather(made.worker.stop(grace), made.apart.do(made.dispatcher.stop(grace)))
         made.telling.stop()
         await made.replaying.close()
         await made.tending.close()
         await _end(background, settings.grace)
         await made.outbox.close()
         await made.bookkeeping.close()
-        await made.purse.close()
+        await made.apart.do(made.purse.close())
+        await made.apart.close()
         await made.database.close()
         await asyncio.to_thread(made.instruments.traces.close)
         log.info("Stopped")
@@ -263,12 +267,15 @@ async def _wired(
         database=database, bookkeeping=bookkeeping, engine=engine, installations=at_work,
         ingester=ingester, mask=ground.mask, instruments=instruments, retention=settings.run_retention,
     )  # fmt: skip
-    # Connections of its own: at full load, pages wait for the others.
-    purse = await Database.open(ground.url, size=_PURSE)
+    # A loop and connections of its own: at full load, pages wait for the others.
+    apart = Apart("money")
+    purse = await apart.do(Database.open(ground.url, size=_PURSE))
+    told = apart.told(telling.told)
     dispatcher = Dispatcher(
-        database=purse, engine=money, tasks=engine, installations=at_work,
-        ingester=Ingester(purse, telling.told, instruments),
-        mask=ground.mask, told=telling.told, times=Times(settings.look_up_schedule, settings.heartbeat),
+        database=purse, engine=money, tasks=engine,
+        installations=Installations(purse, registry, vault, ground.mask),
+        ingester=Ingester(purse, told, instruments), mask=ground.mask, told=told,
+        times=Times(settings.look_up_schedule, settings.heartbeat),
     )  # fmt: skip
     transferring = Transferring(means, money)
     parts = Parts(
@@ -283,8 +290,8 @@ async def _wired(
     _watch(instruments.metrics, pools, staff)
     return Service(
         app=application(parts, edge(settings)), watched=watched(parts), worker=staff,
-        dispatcher=dispatcher, telling=telling, engine=engine, database=database, bookkeeping=bookkeeping,
-        outbox=outbox, purse=purse, registry=registry, installing=installing,
+        dispatcher=dispatcher, apart=apart, telling=telling, engine=engine, database=database,
+        bookkeeping=bookkeeping, outbox=outbox, purse=purse, registry=registry, installing=installing,
         configuring=configuring, replaying=replaying, banking=banking, forwarding=forwarding, tending=tending,
         operating=operating, checkup=checkup, transferring=transferring, instruments=instruments,
     )  # fmt: skip

@@ -98,7 +98,7 @@ async def test_what_is_scheduled_waits_across_a_restart(start: Start) -> None:
     site = await (await start()).install()
     at = datetime.now(UTC) + timedelta(seconds=2)
     await site.create("a", scheduled_at=at)
-    await site.service.dispatcher.stop(timedelta(0))
+    await site.service.apart.do(site.service.dispatcher.stop(timedelta(0)))
     await site.service.worker.stop(timedelta(0))
     assert site.paid("a") == 0
     other = await (await start()).install(site.connector)

@@ -191,6 +191,7 @@ def test_what_an_order_does_not_allow_is_a_conflict(bank: Bank) -> None:
         (f"/{paid}/reverse", back | {"amount": -1}),
         (f"/{paid}/reverse", back | {"asset": "USD/2"}),
         (f"/{paid}/settle", {"outcome": "NOT_SENT", "note": " "}),
+        (f"/{paid}/settle", {"outcome": "NOT_SENT", "note": "sure", "paymentReference": "pay_000001"}),
     ):
         refused(bank.post(path, body), 400, "VALIDATION")
     refused(bank.post(f"/{nobody}/retry"), 404, "NOT_FOUND")

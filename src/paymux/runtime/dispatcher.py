@@ -150,7 +150,10 @@ class Dispatcher:
             return begun, row, since
 
     async def _one(self, key: UUID, begun: Attempt, row: Row, since: float) -> None:
-        known = Known(row["state"], row["sends"], row["looks"], row["accepted"], row["unknown_for"])
+        known = Known(
+            row["state"], row["sends"], row["looks"], row["accepted"], row["unknown_for"],
+            doubted=row["doubted"], refused=row["refused"], changed=row["changed"],
+        )  # fmt: skip
         log = structlog.get_logger().bind(
             component="dispatcher", provider=row["provider"], reference=row["reference"]
         )
@@ -214,7 +217,7 @@ class Dispatcher:
         paid = paid_of(held.holder.uuid, verdict.payment) if page.payments and verdict.payment else None
         found = Found(
             state=verdict.state, error=verdict.error, delay=verdict.delay, handle=verdict.handle,
-            stuck=verdict.stuck, paid=paid,
+            stuck=verdict.stuck, refused=verdict.refused, paid=paid,
         )  # fmt: skip
 
         async def finish(db: Connection, *, plans: bool = True) -> None:

@@ -1,11 +1,14 @@
 """What became of an order, judged by what the connector answered or raised, and by where that happened.
 
 a call   Payment, Accepted            by the payment's status: moved, not moved, or on its way
-         Refused                      not moved, for good
+         Refused                      not moved, for good; when an earlier call of it may have arrived
+                                      that may be why: it is looked up
          TryAgain, SlowDown           surely not taken: again, with the same key
          anything else                nobody knows: it is looked up
 a look   Payment, Accepted            as above
-         NotThere                     only after the provider's lag: surely not taken, again with the same key
+         NotThere                     only after the provider's lag: surely not taken, again with the same
+                                      key, or not moved, for good, when the last call was refused; and only
+                                      with the config that it was sent with: another account knows nothing
          anything else                still nobody knows
 
 An order never fails by itself because nobody knows, and is never sent again without a look.
@@ -33,13 +36,20 @@ _MOMENT = timedelta(milliseconds=50)
 
 
 class Known(msgspec.Struct, frozen=True):
-    """What is known of an attempt: calls begun, looks since, whether it was taken, how long it is unknown."""
+    """What is known of an attempt: calls begun, looks since, whether it was taken, how long it is unknown.
+
+    ``doubted``: an earlier call may have arrived. ``refused``: why the last one was, when that was in doubt.
+    ``changed``: the config is another one than it was sent with.
+    """
 
     state: str
     sends: int = 1
     looks: int = 0
     accepted: bool = False
     unknown_for: timedelta | None = None
+    doubted: bool = False
+    refused: str | None = None
+    changed: bool = False
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,6 +61,8 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     handle: str | None = None
     # Looking it up has not helped so far.
     stuck: bool = False
+    # Why the provider refused it, which it may have done because it had taken it before.
+    refused: str | None = None
     payment: Payment | None = None
 
 
@@ -74,6 +86,9 @@ def answered(answer: object, known: Known, look_ups: tuple[timedelta, ...] = LOO
 
 def failed(error: BaseException, known: Known, look_ups: tuple[timedelta, ...] = LOOK_UPS) -> Verdict:
     """Judge what a call has raised."""
+    if isinstance(error, Refused) and known.doubted:
+        verdict = lost(f"Refused, but an earlier call may have arrived: {describe(error)}", known, look_ups)
+        return msgspec.structs.replace(verdict, refused=describe(error))
     if isinstance(error, Refused | NotImplementedByConnector):
         return Verdict(state="FAILED", error=describe(error))
     if isinstance(error, TryAgain):
@@ -99,7 +114,12 @@ def not_there(known: Known, lag: timedelta, look_ups: tuple[timedelta, ...] = LO
     if known.accepted:
         why = "The provider had accepted it, and now knows of no such order."
         return msgspec.structs.replace(lost(why, known, look_ups), stuck=True)
+    if known.changed:
+        why = "The provider knows of no such order, but the config has changed since it was sent."
+        return msgspec.structs.replace(lost(why, known, look_ups), stuck=True)
     since = known.unknown_for or timedelta(0)
+    if since >= lag and known.refused is not None:
+        return Verdict(state="FAILED", error=known.refused)
     if since >= lag:
         why = "The provider knows of no such order: it is sent again, with the same key."
         return Verdict(state="READY", error=why, delay=timedelta(0))

@@ -108,6 +108,7 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
     delay: timedelta | None = None
     handle: str | None = None
     stuck: bool = False
+    refused: str | None = None
     paid: Paid | None = None
 
 
@@ -184,8 +185,9 @@ async def finish(db: Connection, key: UUID, token: int, found: Found) -> list[Jo
     paid = found.paid
     named = (paid.key, paid.reference, paid.type, paid.status) if paid else (None, None, None, None)
     rows = await db.fetch(
-        _SQL["finish"], key, token, found.state, found.error, found.delay, found.handle, found.stuck, *named
-    )
+        _SQL["finish"], key, token, found.state, found.error, found.delay, found.handle, found.stuck,
+        found.refused, *named,
+    )  # fmt: skip
     return [job_of(row) for row in rows]
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import httpx
 import pytest
+from msgspec.structs import replace
 
 from paymux.domain.money import Amount, Asset
 from paymux.domain.payment import Payment, PaymentStatus, PaymentType
@@ -149,3 +150,22 @@ def test_a_worker_that_stood_still_lets_no_order_wait() -> None:
     verdict = stood_still(TryAgain("still"))
 
     assert (verdict.state, verdict.delay, verdict.error) == ("READY", timedelta(0), "still")
+
+
+def test_a_refusal_after_a_call_that_may_have_arrived_is_no_failure_before_a_look() -> None:
+    """It may be refused for the money that the first one took; not there after that, it has failed."""
+    verdict = failed(Refused("no money"), Known("SENDING", 2, doubted=True))
+    assert (verdict.state, verdict.refused) == ("UNKNOWN", "no money")
+    known = Known("UNKNOWN", 2, doubted=True, refused="no money")
+    early = not_there(replace(known, unknown_for=HOUR / 2), HOUR)
+    late = not_there(replace(known, unknown_for=HOUR), HOUR)
+
+    assert early.state == "UNKNOWN"
+    assert (late.state, late.error) == ("FAILED", "no money")
+
+
+def test_with_another_config_not_there_means_nothing() -> None:
+    """It may be another account that was asked."""
+    verdict = not_there(Known("UNKNOWN", unknown_for=HOUR, changed=True), HOUR)
+
+    assert (verdict.state, verdict.stuck) == ("UNKNOWN", True)

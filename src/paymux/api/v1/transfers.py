@@ -237,6 +237,8 @@ async def settle(transfer: PathText, request: Request[Any, Any, Any], parts: Inj
     """Say what became of one whose outcome is unknown."""
     wanted = parse_transfer_id(transfer)
     said = await decoded(request, Settlement)
+    if said.payment_reference and said.outcome != "ACCEPTED":
+        raise InvalidField("paymentReference", "is for what was ACCEPTED only")
     await parts.transferring.settle(
         wanted, paid=said.outcome == "ACCEPTED", note=said.note, payment=said.payment_reference
     )

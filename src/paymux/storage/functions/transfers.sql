@@ -183,6 +183,21 @@ BEGIN
 END
 $$;
 
+-- Refuses what would move money a second time, because a payment that had failed has moved after all.
+CREATE FUNCTION refuse_if_moved(p_key uuid) RETURNS void
+LANGUAGE plpgsql AS $$
+DECLARE
+    v record;
+BEGIN
+    SELECT p.reference, p.status INTO v FROM transfer_payment m JOIN payment p ON p.key = m.payment
+    WHERE m.transfer = p_key AND m.status = 'FAILED' AND p.status NOT IN ('FAILED', 'CANCELLED', 'EXPIRED') LIMIT 1;
+    IF FOUND THEN
+        RAISE EXCEPTION 'The provider''s payment % of it had failed, and is % by now. Ask the provider before more is moved.',
+            v.reference, v.status USING ERRCODE = 'PX003';
+    END IF;
+END
+$$;
+
 -- Tries an order again that has surely failed, under a new key; returns the job for the engine.
 CREATE FUNCTION retry_transfer(p_key uuid, p_number integer, p_attempt_key text, p_note text)
 RETURNS TABLE (task uuid, generation bigint, delay interval)
@@ -191,6 +206,7 @@ LANGUAGE plpgsql AS $$
 DECLARE
     v transfer := move_transfer(lock_transfer(p_key), 'RETRY', '', p_note);
 BEGIN
+    PERFORM refuse_if_moved(p_key);
     RETURN QUERY SELECT * FROM attempt_transfer(v, p_number, p_attempt_key, NULL);
 END
 $$;
@@ -217,7 +233,9 @@ BEGIN
     IF p_amount > v.amount - v.reversed THEN
         RAISE EXCEPTION 'amount: % is more than the % that are left.', p_amount, v.amount - v.reversed
             USING ERRCODE = 'PX004';
-    ELSIF payment_of_transfer(p_key) IS NULL THEN
+    END IF;
+    PERFORM refuse_if_moved(p_key);
+    IF payment_of_transfer(p_key) IS NULL THEN
         RAISE EXCEPTION 'It is not known which payment the provider made of it, so it cannot be reversed here.'
             USING ERRCODE = 'PX003';
     END IF;
@@ -331,7 +349,8 @@ BEGIN
     SELECT a.* INTO v_attempt FROM transfer_attempt a WHERE a.transfer = p_key AND a.number = v.attempts;
     IF v_attempt.state = 'READY' THEN
         what := 'SEND';
-        UPDATE transfer_attempt SET state = 'SENDING', sends = sends + 1, looks = 0, sent_at = clock_timestamp()
+        UPDATE transfer_attempt SET state = 'SENDING', sends = sends + 1, looks = 0, sent_at = clock_timestamp(),
+            revision = v_installation.revision, refused = NULL
         WHERE transfer = p_key AND number = v.attempts;
         IF next_transfer_status(v.status, 'SEND') IS NOT NULL THEN
             v := move_transfer(v, 'SEND', '', NULL);
@@ -357,7 +376,7 @@ $$;
 -- Writes down what became of what was begun; returns the job for the engine when there is more to do.
 CREATE FUNCTION finish_transfer(
     p_key uuid, p_token bigint, p_state text, p_error text, p_delay interval, p_handle text, p_stuck boolean,
-    p_payment uuid, p_reference text, p_type text, p_status text
+    p_refused text, p_payment uuid, p_reference text, p_type text, p_status text
 )
 RETURNS TABLE (task uuid, generation bigint, delay interval)
 LANGUAGE plpgsql AS $$
@@ -369,7 +388,8 @@ BEGIN
     IF NOT FOUND THEN
         RAISE EXCEPTION 'somebody else is at this order now' USING ERRCODE = 'PX002';
     END IF;
-    UPDATE transfer_attempt SET handle = coalesce(p_handle, handle), stuck = p_stuck
+    UPDATE transfer_attempt SET handle = coalesce(p_handle, handle), stuck = p_stuck,
+        refused = coalesce(p_refused, refused)
     WHERE transfer = p_key AND number = v.attempts;
     PERFORM link_payment(p_key, v.attempts, p_payment, p_reference, p_type, p_status, p_error);
     RETURN QUERY SELECT * FROM settle_attempt(v, p_state, p_error, NULL, p_delay);

@@ -78,7 +78,10 @@ SELECT what, token, installation, revision, attempt FROM begin_transfer($1, $2, 
 -- attempt that was paid, and its payment.
 SELECT i.uuid AS installation, i.provider, t.reference, t.type, t.amount, t.asset, t.source_reference,
        t.destination_reference, t.description, t.metadata, t.created_at, a.number, a.key, a.sends, a.looks,
-       a.state, a.accepted, clock_timestamp() - a.unknown_at AS unknown_for,
+       a.state, a.accepted, clock_timestamp() - a.unknown_at AS unknown_for, a.refused,
+       coalesce(a.revision <> i.revision, false) AS changed,
+       EXISTS (SELECT FROM transfer_adjustment h
+               WHERE h.transfer = t.key AND h.event = 'LOSE' AND h.created_at >= a.created_at) AS doubted,
        v.reference AS reversal, v.amount AS reversal_amount, v.description AS reversal_description,
        v.metadata AS reversal_metadata, o.number AS order_number, o.key AS order_key,
        CASE WHEN v.key IS NOT NULL THEN payment_of_transfer(t.key) END AS payment
@@ -92,7 +95,7 @@ LEFT JOIN LATERAL (
 WHERE t.key = $1;
 
 -- name: finish
-SELECT * FROM finish_transfer($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11);
+SELECT * FROM finish_transfer($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12);
 
 -- name: neglected
 -- Due for so long that they should be in somebody's hands; those of an installation that is paused wait.

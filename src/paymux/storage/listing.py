@@ -1,8 +1,8 @@
 """Lists of any filter, in any order, a page at a time: the SQL that answers them.
 
 Whatever a client says is a parameter. Only names of our own columns and the shape of the question become
-text, so a question of one shape is planned once. A place in a list is the values its order looks at, of
-the last row seen: the next page begins behind them, wherever in the list that is.
+text. A place in a list is the values its order looks at, of the last row seen: the next page begins behind
+them, wherever in the list that is.
 """
 
 from collections.abc import Mapping, Sequence
@@ -103,7 +103,14 @@ async def listed(
         installations = [row["uuid"] for row in await db.fetch(_SQL["installations"])]
     sql, arguments = compiled(noun, asked, limit, installations)
     try:
-        rows = await db.fetch(sql, *arguments, timeout=patience)
+        async with db.connection() as connection:
+            if asked.where is None:
+                rows = await connection.fetch(sql, *arguments, timeout=patience)
+            else:
+                # Planned for these values, which takes half a millisecond. A plan that is kept is one for
+                # any: it looks for the metadata of one payment in all, or sorts all of a busy account.
+                planned = await connection.prepare(sql, timeout=patience)
+                rows = await planned.fetch(*arguments, timeout=patience)
     except TimeoutError:
         raise TooSlow(TooSlow.__doc__) from None
     names = [f"at_{number}" for number in range(len(ordered(noun, asked.order)))]

@@ -17,6 +17,10 @@ from paymux.services.recording import CannotRecord
 
 # A sender's clock may be ahead of ours.
 SKEW_MAX = timedelta(minutes=5)
+# Characters. A pool's name has an index entry of its own, which takes some 2,700 bytes.
+NAME_MAX = 500
+# No more than a bigint holds.
+_DIGITS_MAX = 18
 # What records call otherwise than clients do.
 _SENT_AS = {
     "name": "accountName",
@@ -51,6 +55,18 @@ def account_of(connector: ConnectorID, field: str, text: str | None) -> str | No
     if wanted.connector.reference != connector.reference:
         raise InvalidField(field, "is of another installation than connectorID")
     return wanted.reference
+
+
+def name_of(text: str) -> str:
+    """What people call something. Raises InvalidField."""
+    if not text.strip() or len(text) > NAME_MAX:
+        raise InvalidField("name", f"must have 1 to {NAME_MAX} characters, not all of them spaces")
+    return text
+
+
+def row_number(text: str) -> int | None:
+    """The number of a row, as the database gives them; None for what can be none."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= _DIGITS_MAX else None
 
 
 async def recorded(recording: Awaitable[UUID]) -> UUID:

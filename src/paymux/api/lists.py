@@ -4,7 +4,7 @@ A filter comes as ``query`` or as the body, which clients of the tutorial's serv
 ``Accept: application/x-ndjson`` there are no pages: each row is a line, read as the client takes them.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, TypeAlias
 
@@ -72,12 +72,23 @@ async def answer(
         if lines:
             # The first rows before the answer begins: what goes wrong is still an answer of its own.
             rows, places = await listing.read(question, BATCH)
-            # A header: the framework prefers the handler's own media type to one given here.
-            return Stream(_lines(listing, question, rows, places), headers={"Content-Type": NDJSON})
+            return streamed(_lines(listing, question, rows, places))
         rows, places = await listing.read(question, place.size + 1)
     except TooSlow as error:
         raise InvalidQuery(f"query: {error}") from None
     return parts.cursors.page(place, [listing.shown(row) for row in rows], places)
+
+
+def streamed(lines: AsyncIterator[bytes]) -> Stream:
+    """An answer of lines."""
+    # A header: the framework prefers the handler's own media type to one given here.
+    return Stream(lines, headers={"Content-Type": NDJSON})
+
+
+def as_lines(shown: Iterable[Any]) -> bytes:
+    """Each as JSON on a line of its own."""
+    # A provider's raw form may be spread over lines; within JSON a bare one is only space.
+    return b"".join(_encode(one).replace(b"\n", b" ") + b"\n" for one in shown)
 
 
 def time(name: str, text: str) -> datetime:
@@ -125,9 +136,7 @@ async def _lines(
     """All rows in batches, each batch beginning behind the last row of the one before."""
     while True:
         if rows:
-            # A provider's raw form may be spread over lines; within JSON a bare one is only space.
-            lines = [_encode(listing.shown(row)).replace(b"\n", b" ") for row in rows]
-            yield b"\n".join([*lines, b""])
+            yield as_lines(listing.shown(row) for row in rows)
         if len(rows) < BATCH:
             return
         question = msgspec.structs.replace(question, at=places[-1])

@@ -2,13 +2,13 @@
 
 from collections.abc import Callable
 from enum import EnumMeta
-from typing import Any, TypeAlias, TypeVar
+from typing import Annotated, Any, TypeAlias, TypeVar
 
 import msgspec
 from litestar import Request
 from litestar.di import NamedDependency
 from litestar.exceptions import InternalServerException
-from litestar.params import FromPath
+from litestar.params import FromPath, QueryParameter
 
 from paymux.api.errors import InvalidBody, InvalidField
 from paymux.api.paging import Cursors
@@ -58,6 +58,8 @@ class Parts(msgspec.Struct, frozen=True):
 # How a handler asks for it, and for what stands in its path.
 Injected: TypeAlias = NamedDependency[Parts]
 PathText: TypeAlias = FromPath[str]
+# Of one installation alone.
+OfConnector = Annotated[str | None, QueryParameter(name="connectorID")]
 
 
 async def decoded(request: "Request[Any, Any, Any]", shape: type[T]) -> T:

@@ -1,4 +1,3 @@
-# an error is named for the rule that was broken
 """What can be wrong with a value, whoever gave it to us.
 
 DomainError

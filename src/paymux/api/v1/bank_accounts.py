@@ -12,6 +12,7 @@ from msgspec import UNSET, UnsetType
 
 from paymux.api import lists
 from paymux.api.errors import InvalidField
+from paymux.api.fields import name_of
 from paymux.api.lists import Listing
 from paymux.api.openapi.described import described
 from paymux.api.requests import Injected, Parts, PathText, decoded, read
@@ -22,9 +23,6 @@ from paymux.services.banking import BankAccountToKeep, NoSuchBankAccount
 from paymux.storage import bank_accounts
 from paymux.storage.bank_accounts import BANK_ACCOUNTS
 from paymux.storage.database import Row
-
-# Characters: a person's or a company's name and then some.
-NAME_MAX = 500
 
 
 class RelatedAccount(msgspec.Struct, rename="camel", kw_only=True):
@@ -86,8 +84,7 @@ async def create(request: Request[Any, Any, Any], parts: Injected) -> dict[str, 
     When it is kept and cannot be forwarded, `details` of the error have its id as `bankAccountID`.
     """
     wanted = await decoded(request, NewBankAccount)
-    if not wanted.name.strip() or len(wanted.name) > NAME_MAX:
-        raise InvalidField("name", f"must have 1 to {NAME_MAX} characters, not all of them spaces")
+    name = name_of(wanted.name)
     numbers = Numbers(
         _optional("iban", read_iban, wanted.iban),
         _optional("accountNumber", read_account_number, wanted.account_number),
@@ -95,7 +92,7 @@ async def create(request: Request[Any, Any, Any], parts: Injected) -> dict[str, 
     if numbers == Numbers():
         raise InvalidField("iban", "is missing, and so is accountNumber; one of them at least is needed")
     keep = BankAccountToKeep(
-        name=wanted.name,
+        name=name,
         country=read("country", read_country, wanted.country),
         numbers=numbers,
         bic=_optional("swiftBicCode", read_bic, wanted.swift_bic_code),

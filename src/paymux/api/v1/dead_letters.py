@@ -9,6 +9,7 @@ from litestar import get, post
 from litestar.params import QueryParameter
 
 from paymux.api.errors import NoSuchThing
+from paymux.api.fields import row_number
 from paymux.api.openapi.described import described
 from paymux.api.paging import CursorText, PageSize
 from paymux.api.requests import Injected, PathText
@@ -16,9 +17,6 @@ from paymux.domain.errors import InvalidId
 from paymux.events.types import as_json
 from paymux.storage import sinks
 from paymux.storage.database import Row
-
-# Of a bigint.
-_DIGITS_MAX = 18
 
 OfSink = Annotated[str | None, QueryParameter(name="sink")]
 
@@ -59,9 +57,10 @@ async def list_dead_letters(
 @post("/events/dead-letters/{letter_id:str}/requeue", status_code=200)
 async def requeue(letter_id: PathText, parts: Injected) -> dict[str, Requeued]:
     """Offer one again, as if for the first time."""
-    if not (letter_id.isascii() and letter_id.isdigit() and len(letter_id) <= _DIGITS_MAX):
+    letter = row_number(letter_id)
+    if letter is None:
         raise InvalidId(letter_id, "a dead letter's id is a number")
-    count = await sinks.requeue(parts.database, letter=int(letter_id))
+    count = await sinks.requeue(parts.database, letter=letter)
     if not count:
         raise NoSuchThing("There is no such dead letter.")
     return {"data": Requeued(count)}

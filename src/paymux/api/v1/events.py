@@ -8,13 +8,13 @@ from uuid import UUID
 import msgspec
 from litestar import Request, Response, get
 from litestar.params import QueryParameter
-from litestar.response import Stream
 
 from paymux.api.errors import InvalidQuery, NoSuchThing
-from paymux.api.lists import BATCH, NDJSON
+from paymux.api.fields import row_number
+from paymux.api.lists import BATCH, NDJSON, as_lines, streamed
 from paymux.api.openapi.described import described
 from paymux.api.paging import CursorText, PageSize
-from paymux.api.requests import Injected, Parts, PathText
+from paymux.api.requests import Injected, OfConnector, Parts, PathText
 from paymux.domain.errors import shown
 from paymux.domain.ids import ConnectorID
 from paymux.events.schemas import schema, schemas
@@ -23,14 +23,9 @@ from paymux.storage import events
 from paymux.storage.database import Row
 
 _SCHEMA = "application/schema+json"
-# Of a place in the line: no more than a bigint holds.
-_DIGITS_MAX = 18
-
-_encode = msgspec.json.Encoder().encode
 
 After = Annotated[str | None, QueryParameter(name="after")]
 OfType = Annotated[str | None, QueryParameter(name="type")]
-OfConnector = Annotated[str | None, QueryParameter(name="connectorID")]
 
 
 class FeedEvent(msgspec.Struct, rename="camel", kw_only=True):
@@ -73,7 +68,7 @@ async def feed(
     size = parts.cursors.place("events", page_size, None).size
     if NDJSON in request.headers.get("accept", ""):
         first = await _behind(parts, asked, asked.after, BATCH)
-        return Stream(_lines(parts, asked, *first), headers={"Content-Type": NDJSON})
+        return streamed(_lines(parts, asked, *first))
     rows, until = await _behind(parts, asked, asked.after, size + 1)
     more = len(rows) > size
     page = rows[:size]
@@ -104,9 +99,10 @@ async def _place(parts: Parts, after: str | None) -> int:
     """
     if after is None or after == "0":
         return 0
-    if not (after.isascii() and after.isdigit() and len(after) <= _DIGITS_MAX):
+    place = row_number(after)
+    if place is None:
         raise InvalidQuery("after: must be the position of an event in this feed; leave it out to begin anew")
-    place, ends = int(after), await events.ends(parts.database)
+    ends = await events.ends(parts.database)
     if place > ends.last:
         raise InvalidQuery(
             "after: no event has come so far. If the database was restored from a backup, begin anew"
@@ -128,8 +124,7 @@ async def _behind(parts: Parts, asked: _Asked, place: int, limit: int) -> tuple[
 async def _lines(parts: Parts, asked: _Asked, rows: list[Row], until: int | None) -> AsyncIterator[bytes]:
     while True:
         if rows:
-            # A provider's raw form may be spread over lines; within JSON a bare one is only space.
-            yield b"\n".join([*(_encode(_shown(row)).replace(b"\n", b" ") for row in rows), b""])
+            yield as_lines(map(_shown, rows))
         if len(rows) < BATCH and until is None:
             return
         rows, until = await _behind(parts, asked, until or rows[-1]["position"], BATCH)

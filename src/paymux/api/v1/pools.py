@@ -11,6 +11,7 @@ from litestar.params import QueryParameter
 
 from paymux.api import lists
 from paymux.api.errors import InvalidField, InvalidQuery
+from paymux.api.fields import name_of
 from paymux.api.lists import Listing
 from paymux.api.openapi.described import described
 from paymux.api.requests import Injected, Parts, PathText, decoded
@@ -19,9 +20,6 @@ from paymux.services.pooling import NoSuchAccount, NoSuchPool
 from paymux.storage import pools
 from paymux.storage.database import Row
 from paymux.storage.pools import POOLS
-
-# Characters. A name has an index entry of its own, which takes some 2,700 bytes.
-NAME_MAX = 500
 
 
 class Pool(msgspec.Struct):
@@ -63,13 +61,12 @@ class OneMore(msgspec.Struct, rename={"account_id": "accountID"}, forbid_unknown
 async def create(request: Request[Any, Any, Any], parts: Injected) -> dict[str, Pool]:
     """Make a pool of accounts."""
     wanted = await decoded(request, NewPool)
-    if not wanted.name.strip() or len(wanted.name) > NAME_MAX:
-        raise InvalidField("name", f"must have 1 to {NAME_MAX} characters, not all of them spaces")
+    name = name_of(wanted.name)
     if not wanted.account_ids:
         raise InvalidField("accountIDs", "must name one account at least")
     accounts = [parse_account_id(one) for one in wanted.account_ids]
     try:
-        pool = await parts.pooling.create(wanted.name, accounts)
+        pool = await parts.pooling.create(name, accounts)
     except NoSuchAccount as error:
         raise InvalidField(f"accountIDs[{error.place}]", str(error)) from None
     return {"data": await _read(parts, pool)}

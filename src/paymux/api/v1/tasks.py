@@ -11,7 +11,7 @@ from litestar.params import QueryParameter
 from paymux.api.errors import InvalidQuery
 from paymux.api.openapi.described import described
 from paymux.api.paging import CursorText, PageSize, Place
-from paymux.api.requests import Injected, Parts, PathText
+from paymux.api.requests import Injected, OfConnector, Parts, PathText
 from paymux.domain.ids import ConnectorID, parse_uuid
 from paymux.domain.task import TaskStatus
 from paymux.storage import installations, task_lists
@@ -22,7 +22,6 @@ NAME_MAX = 200
 
 OfStatus = Annotated[str | None, QueryParameter(name="status")]
 OfName = Annotated[str | None, QueryParameter(name="name")]
-OfConnector = Annotated[str | None, QueryParameter(name="connectorID")]
 
 
 class Asked(msgspec.Struct, frozen=True, omit_defaults=True):

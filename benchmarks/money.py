@@ -1,7 +1,7 @@
 """Money: how soon an approved payout is at the provider's door, alone and while polling takes all there is.
 
-The provider is a method that notes the time. Workers of both lanes, and whoever approves, are one process
-on one loop, which is the worst that can be for the money.
+The provider is a method that notes the time. The workers of both lanes are one process, which is the worst
+that can be for the money; whoever orders and approves has a loop apart, as another process would.
 """
 
 import asyncio
@@ -9,7 +9,7 @@ import itertools
 import os
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import ClassVar
@@ -24,6 +24,7 @@ from paymux.domain.transfer import TransferType
 from paymux.ingestion.ingester import Counts, Holder, Ingester
 from paymux.ingestion.page import Page
 from paymux.logs import configure
+from paymux.runtime.apart import Apart
 from paymux.runtime.registry import Registry
 from paymux.runtime.scheduling import Planner
 from paymux.sdk import (
@@ -111,13 +112,14 @@ async def _delays(url: str, count: int) -> list[Figure]:
             chosen, ground.ground(there), worker=True, registry=Registry.of([Mint])
         ) as running:
             till = await Till(running).open()
-            await till.pay(range(20))  # connections, plans and code get warm
-            alone = await till.pay(range(20, 20 + count))
-            say("  money: alone")
-            async with till.polling() as taken:
-                loaded = await till.pay(range(20 + count, 20 + 2 * count))
-                rate = taken()
-            say("  money: under load")
+            async with till.hand(chosen, there):
+                await till.pay(range(20))  # connections, plans and code get warm
+                alone = await till.pay(range(20, 20 + count))
+                say("  money: alone")
+                async with till.polling() as taken:
+                    loaded = await till.pay(range(20 + count, 20 + 2 * count))
+                    rate = taken()
+                say("  money: under load")
     return [
         Figure(
             what="money: approved, to the provider, p99", value=1000 * p99(alone), unit="ms", floor=1.0,
@@ -157,12 +159,28 @@ class Till:
         await ingester.commit(self._holder, Page(self._holder.uuid, accounts=accounts), Counts())
         return self
 
+    @asynccontextmanager
+    async def hand(self, chosen: Settings, url: str) -> AsyncIterator[None]:
+        """Let another service, which works at nothing, order and approve."""
+        apart, ends = Apart("hand"), AsyncExitStack()
+        other = service(chosen, ground.ground(url), worker=False, registry=Registry.of([Mint]))
+        self._hand = await apart.do(ends.enter_async_context(other))
+        self._apart = apart
+        try:
+            yield
+        finally:
+            await apart.do(ends.aclose())
+            await apart.close()
+
     async def pay(self, numbers: range) -> list[float]:
         """Seconds from when the approval of each payout is in the record to when the provider is called."""
+        return await self._apart.do(self._pay(numbers))
+
+    async def _pay(self, numbers: range) -> list[float]:
         took = []
         for number in numbers:
-            await self._service.transferring.create(self._installation, self._order(str(number)))
-            await self._service.transferring.decide(TransferParts(self._connector, str(number)), "APPROVE")
+            await self._hand.transferring.create(self._installation, self._order(str(number)))
+            await self._hand.transferring.decide(TransferParts(self._connector, str(number)), "APPROVE")
             async with asyncio.timeout(_LONGEST):
                 while str(number) not in Mint.asked:  # noqa: ASYNC110 - noted by the provider
                     await asyncio.sleep(0.001)
@@ -189,7 +207,7 @@ class Till:
             Mint.polling = False
 
     async def _approved(self, number: int) -> float:
-        at = await self._service.database.fetchval(
+        at = await self._hand.database.fetchval(
             "SELECT a.created_at FROM transfer_adjustment a JOIN transfer t ON t.key = a.transfer"
             " WHERE t.reference = $1 AND a.event = 'APPROVE'",
             str(number),

@@ -159,7 +159,6 @@ class Service(msgspec.Struct, frozen=True, kw_only=True):
     # What relays work with.
     outbox: Database
     installing: Installing
-    registry: Registry
     configuring: Configuring
     replaying: Replaying
     banking: Banking
@@ -291,7 +290,7 @@ async def _wired(
     return Service(
         app=application(parts, edge(settings)), watched=watched(parts), worker=staff,
         dispatcher=dispatcher, apart=apart, telling=telling, engine=engine, database=database,
-        bookkeeping=bookkeeping, outbox=outbox, purse=purse, registry=registry, installing=installing,
+        bookkeeping=bookkeeping, outbox=outbox, purse=purse, installing=installing,
         configuring=configuring, replaying=replaying, banking=banking, forwarding=forwarding, tending=tending,
         operating=operating, checkup=checkup, transferring=transferring, instruments=instruments,
     )  # fmt: skip

@@ -104,7 +104,7 @@ class Settings(BaseSettings):
         Literal["debug", "info", "warning", "error", "critical"], BeforeValidator(_lower)
     ] = Field("info", description="The least severe events to log.")
     pool_size: int = Field(
-        10, ge=2, le=1_000, description="Database connections a process keeps open at most."
+        10, ge=2, le=1_000, description="Database connections in each of a process's two main pools."
     )
     run_concurrency: int = Field(100, ge=1, le=10_000, description="Runs a worker does at a time.")
     heartbeat: float = Field(

@@ -14,7 +14,7 @@ _READS = {"GET", "HEAD", "OPTIONS"}
 # Where a client went away, or we failed, before an answer began.
 _NONE = 0
 _UNAUTHENTICATED = 401
-_CREATED = range(200, 300)
+_SUCCEEDED = range(200, 300)
 # Bytes of an answer that are looked into for the id of what was made.
 _LOOKED_AT = 64 * 1024
 # Characters of an id in a line: more than any of ours has, and not as many as an address can hold.
@@ -36,7 +36,7 @@ def audited(app: App) -> App:
             nonlocal status, body
             if message["type"] == "http.response.start":
                 status = message["status"]
-            elif status in _CREATED and len(body) < _LOOKED_AT:
+            elif status in _SUCCEEDED and len(body) < _LOOKED_AT:
                 body += message.get("body", b"")
             await send(message)
 

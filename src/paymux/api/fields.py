@@ -30,13 +30,13 @@ _SENT_AS = {
 }
 
 
-def happened_at(field: str, text: str) -> datetime:
+def created_at(text: str) -> datetime:
     """When something happened: a time that is not in the future. Raises InvalidField."""
-    time = read(field, parse_rfc3339, text)
+    time = read("createdAt", parse_rfc3339, text)
     if time == NO_TIME:
-        raise InvalidField(field, "is the time that means none")
+        raise InvalidField("createdAt", "is the time that means none")
     if time > datetime.now(UTC) + SKEW_MAX:
-        raise InvalidField(field, "is in the future")
+        raise InvalidField("createdAt", "is in the future")
     return time
 
 

@@ -32,9 +32,9 @@ async def insert(
     await db.execute(_SQL["insert"], installation, type, object, part, msgspec.json.encode(facts).decode())
 
 
-async def line_up(db: Connection | Database, limit: int = BATCH) -> int:
-    """Give places to events that have been committed; returns to how many."""
-    return int(await db.fetchval(_SQL["line_up"], limit))
+async def line_up(db: Connection | Database) -> int:
+    """Give places to events that have been committed, up to BATCH of them; returns to how many."""
+    return int(await db.fetchval(_SQL["line_up"], BATCH))
 
 
 async def after(db: Connection | Database, position: int, limit: int) -> list[Row]:

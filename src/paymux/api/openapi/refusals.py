@@ -83,7 +83,7 @@ REFUSALS = {
     ),
     503: Refusal(
         "Unavailable",
-        "The database is away for the moment.",
+        "Not for the moment; the message says why. Try again.",
         (INTERNAL,),
         "The database is not available at the moment. Try again.",
     ),
@@ -91,7 +91,7 @@ REFUSALS = {
         "TooSlow",
         "It took too long. What was asked may have happened: look before asking again.",
         (TIMEOUT,),
-        "This took longer than 60 seconds and was given up.",
+        "This took longer than 120 seconds and was given up (PAYMUX_ANSWER_TIMEOUT).",
     ),
 }
 

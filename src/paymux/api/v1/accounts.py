@@ -10,7 +10,7 @@ from litestar import Request, get, post
 
 from paymux.api import lists
 from paymux.api.errors import NoSuchThing
-from paymux.api.fields import happened_at, raw_object, recorded, reference_of
+from paymux.api.fields import created_at, raw_object, recorded, reference_of
 from paymux.api.lists import Listing
 from paymux.api.openapi.described import described
 from paymux.api.paging import CursorText, PageSize
@@ -63,7 +63,7 @@ class NewAccount(msgspec.Struct, rename="camel", kw_only=True, forbid_unknown_fi
             type=self.type,
             name=self.account_name or "",
             default_asset=str(asset),
-            created_at=happened_at("createdAt", self.created_at),
+            created_at=created_at(self.created_at),
             metadata=self.metadata or {},
             raw=raw,
         )

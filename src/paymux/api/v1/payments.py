@@ -11,7 +11,7 @@ from litestar import Request, get, patch, post
 
 from paymux.api import lists
 from paymux.api.errors import InvalidField
-from paymux.api.fields import account_of, happened_at, raw_object, recorded, reference_of
+from paymux.api.fields import account_of, created_at, raw_object, recorded, reference_of
 from paymux.api.lists import Listing
 from paymux.api.openapi.described import described
 from paymux.api.requests import Injected, Parts, PathText, decoded, read
@@ -84,7 +84,7 @@ class NewPayment(msgspec.Struct, rename="camel", kw_only=True, forbid_unknown_fi
             status=self.status,
             amount=read("amount", lambda minor: Amount(minor, asset), self.amount),
             scheme=_scheme(self.scheme),
-            created_at=happened_at("createdAt", self.created_at),
+            created_at=created_at(self.created_at),
             source=account_of(connector, "sourceAccountID", self.source_account_id),
             destination=account_of(connector, "destinationAccountID", self.destination_account_id),
             raw=raw,

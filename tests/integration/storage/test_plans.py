@@ -166,9 +166,9 @@ async def test_each_question_is_planned_for_what_it_asks(stock: Stock) -> None:
     for _ in range(8):  # by one connection, for there is never need of a second
         await listed(stock.database, PAYMENTS, Asked(where), 16)
     kept = (
-        "SELECT statement FROM pg_prepared_statements WHERE generic_plans > 0 AND strpos(statement, '@>') > 0"
+        "SELECT statement FROM pg_prepared_statements WHERE generic_plans > 0 AND strpos(statement, $1) > 0"
     )
-    assert await stock.database.fetch(kept) == []
+    assert await stock.database.fetch(kept, "@>") == []
 
 
 async def test_the_newest_of_an_account_come_in_order(stock: Stock) -> None:

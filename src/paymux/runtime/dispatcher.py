@@ -177,7 +177,8 @@ class Dispatcher:
                 verdict = verdicts.stood_still(StoodStill())
             else:
                 verdict = await self._send(installation, context, row, known)
-        verdict = msgspec.structs.replace(verdict, error=self._mask(verdict.error))
+        refused = verdict.refused and self._mask(verdict.refused)
+        verdict = msgspec.structs.replace(verdict, error=self._mask(verdict.error), refused=refused)
         await self._record(Held(key, begun.token, holder, planner), verdict, log)
 
     async def _send(

@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import timedelta
+from typing import ClassVar
 
 import pytest
 from tests.integration.transfers.conftest import HastyPay, Site, Start, until
@@ -9,7 +10,7 @@ from tests.integration.transfers.conftest import HastyPay, Site, Start, until
 from paymux.sandbox.menu import Misbehaviour
 from paymux.sandbox.server import Sandbox
 from paymux.sdk import Accepted, ConnectorContext, NotThere, Order, Payment, Refused, Reversal
-from paymux.services.transferring import NotPossible
+from paymux.services.transferring import NotPossible, WrongOrder
 
 
 class Forgetful(HastyPay):
@@ -99,3 +100,40 @@ async def test_what_was_paid_after_all_is_not_tried_again(start: Start) -> None:
 
     assert (await site.get("a"))["status"] == "FAILED"
     assert (await site.get("a"))["attempts"] == row["attempts"] == 1
+
+
+class Misled(HastyPay):
+    """Takes the first payment that it has made for that of every order."""
+
+    name = "dummypay"
+    made: ClassVar[list[Payment | Accepted]] = []
+
+    async def initiate_payment(self, ctx: ConnectorContext, order: Order) -> Payment | Accepted:
+        answer = await super().initiate_payment(ctx, order)
+        self.made.append(answer)
+        return answer
+
+    async def look_up(self, ctx: ConnectorContext, order: Order | Reversal) -> Payment | Accepted:
+        del ctx, order
+        return self.made[0]
+
+
+async def test_a_payment_of_another_order_settles_nothing(start: Start) -> None:
+    """Neither when a connector answers with it nor when a person does: one of the two was not paid."""
+    site = await (await start(Misled)).install()
+    await site.create("paid")
+    await site.reached("paid", "PROCESSED")
+    site.sandbox.misbehave("drop-before", on="POST")
+    await site.create("other")
+
+    async def for_a_person() -> bool:
+        return bool(await site.database.fetchval("SELECT bool_or(stuck) FROM transfer_attempt"))
+
+    await until(for_a_person)
+    assert (await site.get("other"))["status"] == "UNKNOWN"
+    (why,) = await site.database.fetch("SELECT error FROM transfer_attempt WHERE stuck")
+    assert "another order" in why["error"]
+    reference = await site.database.fetchval("SELECT reference FROM transfer_payment")
+    with pytest.raises(WrongOrder, match="another"):
+        await site.service.transferring.settle(site.id("other"), paid=True, note="seen", payment=reference)
+    assert site.paid("other") == 0

@@ -183,14 +183,18 @@ BEGIN
 END
 $$;
 
--- Refuses what would move money a second time, because a payment that had failed has moved after all.
-CREATE FUNCTION refuse_if_moved(p_key uuid) RETURNS void
+-- Refuses what would move money a second time, because a payment of the order, or of its reversals, had failed
+-- and has moved after all.
+CREATE FUNCTION refuse_if_moved(p_key uuid, p_reversals boolean) RETURNS void
 LANGUAGE plpgsql AS $$
 DECLARE
     v record;
 BEGIN
-    SELECT p.reference, p.status INTO v FROM transfer_payment m JOIN payment p ON p.key = m.payment
-    WHERE m.transfer = p_key AND m.status = 'FAILED' AND p.status NOT IN ('FAILED', 'CANCELLED', 'EXPIRED') LIMIT 1;
+    SELECT p.reference, p.status INTO v FROM transfer_payment m
+    JOIN transfer_attempt a ON a.transfer = m.transfer AND a.number = m.attempt
+    JOIN payment p ON p.key = m.payment
+    WHERE m.transfer = p_key AND m.status = 'FAILED' AND (a.reversal IS NOT NULL) = p_reversals
+      AND p.status NOT IN ('FAILED', 'CANCELLED', 'EXPIRED') LIMIT 1;
     IF FOUND THEN
         RAISE EXCEPTION 'The provider''s payment % of it had failed, and is % by now. Ask the provider before more is moved.',
             v.reference, v.status USING ERRCODE = 'PX003';
@@ -206,7 +210,7 @@ LANGUAGE plpgsql AS $$
 DECLARE
     v transfer := move_transfer(lock_transfer(p_key), 'RETRY', '', p_note);
 BEGIN
-    PERFORM refuse_if_moved(p_key);
+    PERFORM refuse_if_moved(p_key, false);
     RETURN QUERY SELECT * FROM attempt_transfer(v, p_number, p_attempt_key, NULL);
 END
 $$;
@@ -234,7 +238,7 @@ BEGIN
         RAISE EXCEPTION 'amount: % is more than the % that are left.', p_amount, v.amount - v.reversed
             USING ERRCODE = 'PX004';
     END IF;
-    PERFORM refuse_if_moved(p_key);
+    PERFORM refuse_if_moved(p_key, true);
     IF payment_of_transfer(p_key) IS NULL THEN
         RAISE EXCEPTION 'It is not known which payment the provider made of it, so it cannot be reversed here.'
             USING ERRCODE = 'PX003';
@@ -275,6 +279,12 @@ LANGUAGE sql AS $$
     INSERT INTO transfer_payment AS m (transfer, payment, attempt, reference, type, status, error)
     SELECT p_transfer, p_payment, p_attempt, p_reference, p_type, p_status, p_error WHERE p_payment IS NOT NULL
     ON CONFLICT (transfer, payment) DO UPDATE SET status = excluded.status, error = excluded.error
+$$;
+
+-- Whether a payment came of another order.
+CREATE FUNCTION is_of_another(p_transfer uuid, p_payment uuid) RETURNS boolean
+LANGUAGE sql STABLE AS $$
+    SELECT EXISTS (SELECT FROM transfer_payment WHERE payment = p_payment AND transfer <> p_transfer)
 $$;
 
 -- Brings an attempt of an order that the caller has locked to where it stands, and the order with it. Of a
@@ -388,6 +398,11 @@ BEGIN
     IF NOT FOUND THEN
         RAISE EXCEPTION 'somebody else is at this order now' USING ERRCODE = 'PX002';
     END IF;
+    IF is_of_another(p_key, p_payment) THEN
+        -- One of the two was not paid.
+        p_state := 'UNKNOWN'; p_stuck := true; p_payment := NULL; p_delay := interval '1 day';
+        p_error := 'The provider answered with the payment ' || p_reference || ', which is that of another order.';
+    END IF;
     UPDATE transfer_attempt SET handle = coalesce(p_handle, handle), stuck = p_stuck,
         refused = coalesce(p_refused, refused)
     WHERE transfer = p_key AND number = v.attempts;
@@ -409,8 +424,11 @@ BEGIN
     IF v.status NOT IN ('UNKNOWN', 'REVERSE_UNKNOWN') THEN
         RAISE EXCEPTION 'The transfer initiation is %; only of one that is unknown can a person say what became of it.',
             v.status USING ERRCODE = 'PX003';
+    ELSIF is_of_another(p_key, p_payment) THEN
+        RAISE EXCEPTION 'paymentReference: is that of another transfer initiation''s payment.' USING ERRCODE = 'PX004';
     END IF;
-    PERFORM link_payment(p_key, v.attempts, p_payment, p_reference, p_type,
+    PERFORM link_payment(p_key, v.attempts, p_payment, p_reference,
+                         coalesce((SELECT type FROM payment WHERE key = p_payment), p_type),
                          CASE WHEN p_paid THEN 'PROCESSED' ELSE 'FAILED' END, '');
     PERFORM settle_attempt(v, CASE WHEN p_paid THEN 'SUCCEEDED' ELSE 'FAILED' END,
                            CASE WHEN p_paid THEN '' ELSE 'Not sent, says a person.' END, p_note, NULL);

@@ -27,6 +27,8 @@ Url = Annotated[
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Answer in JSON.")]
+Connector = Annotated[str | None, typer.Option("--connector", help="Of this installation alone.")]
+Everything = Annotated[bool, typer.Option("--all", help="All of them; a hundred otherwise.")]
 URL = "http://127.0.0.1:8080"
 
 

@@ -5,8 +5,8 @@ from typing import Annotated
 import httpx
 import typer
 
-from paymux.cli.asking import URL, Json, Service, Url
-from paymux.cli.tables import say, show_json, show_table, time
+from paymux.cli.asking import URL, Everything, Json, Service, Url
+from paymux.cli.tables import say, show_json, show_list, time
 
 Sink = Annotated[str | None, typer.Option("--sink", help="Of this sink alone.")]
 _LETTERS = "/events/dead-letters"
@@ -20,45 +20,40 @@ events = typer.Typer(
 def list_(
     after: Annotated[str | None, typer.Option("--after", help="Behind this position.")] = None,
     kind: Annotated[str | None, typer.Option("--type", help="Of these types, between commas.")] = None,
-    everything: Annotated[bool, typer.Option("--all", help="All of them, not a hundred.")] = False,
+    everything: Everything = False,
     url: Url = URL,
     as_json: Json = False,
 ) -> None:
     """List events, oldest first."""
     asked = {name: said for name, said in (("after", after), ("type", kind)) if said}
     rows, more = Service(url).rows("/events", asked, everything=everything)
-    if as_json:
-        show_json(rows)
-    else:
-        columns = ("position", "date", "type", "key")
-        shown = [(row["position"], time(row["date"]), row["type"], row["idempotencyKey"]) for row in rows]
-        show_table(columns, shown)
-    if more:
-        say("There are more: --all shows them.")
+    show_list(
+        rows,
+        ("position", "date", "type", "key"),
+        lambda row: (row["position"], time(row["date"]), row["type"], row["idempotencyKey"]),
+        more=more,
+        as_json=as_json,
+    )
 
 
 @events.command("dead-letters")
 def dead_letters(
     sink: Sink = None,
-    everything: Annotated[bool, typer.Option("--all", help="All of them, not a hundred.")] = False,
+    everything: Everything = False,
     url: Url = URL,
     as_json: Json = False,
 ) -> None:
     """List events that were refused and given up, newest first."""
     rows, more = Service(url).rows(_LETTERS, {"sink": sink} if sink else {}, everything=everything)
-    if as_json:
-        show_json(rows)
-    else:
-        columns = ("id", "sink", "type", "refused", "attempts", "reason")
-        show_table(
-            columns,
-            [
-                (row["id"], row["sink"], row["type"], time(row["refusedAt"]), row["attempts"], row["reason"])
-                for row in rows
-            ],
-        )
-    if more:
-        say("There are more: --all shows them.")
+    show_list(
+        rows,
+        ("id", "sink", "type", "refused", "attempts", "reason"),
+        lambda row: (
+            row["id"], row["sink"], row["type"], time(row["refusedAt"]), row["attempts"], row["reason"]
+        ),
+        more=more,
+        as_json=as_json,
+    )  # fmt: skip
 
 
 @events.command()

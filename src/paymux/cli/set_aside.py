@@ -4,10 +4,8 @@ from typing import Annotated
 
 import typer
 
-from paymux.cli.asking import URL, Json, Service, Url, at
+from paymux.cli.asking import URL, Connector, Json, Service, Url, at
 from paymux.cli.tables import say, show_json, show_table, time
-
-Connector = Annotated[str | None, typer.Option("--connector", help="Of this installation alone.")]
 
 set_aside = typer.Typer(
     help="Records that could not be understood, and replaying them.",

@@ -7,7 +7,7 @@ colours, and what a provider said cannot move the cursor.
 import json
 import shutil
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import typer
@@ -32,6 +32,23 @@ def show_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None
     for line in lines:
         padded = [text.ljust(width) for text, width in zip(line, widths, strict=True)]
         _echo(_GAP.join(padded).rstrip())
+
+
+def show_list(
+    rows: Sequence[Any],
+    columns: Sequence[str],
+    cells: Callable[[Any], Sequence[object]],
+    *,
+    more: bool,
+    as_json: bool,
+) -> None:
+    """The rows of a list, and a word to a person where there are more of them."""
+    if as_json:
+        show_json(rows)
+    else:
+        show_table(columns, map(cells, rows))
+    if more:
+        say("There are more: --all shows them.")
 
 
 def show_fields(fields: Mapping[str, object]) -> None:

@@ -6,12 +6,20 @@ from uuid import UUID
 
 import typer
 
-from paymux.cli.asking import URL, Failed, Json, NoSuchThing, Service, Url, at
-from paymux.cli.tables import say, show_fields, show_json, show_table, task_name, task_status, task_text, time
+from paymux.cli.asking import URL, Connector, Everything, Failed, Json, NoSuchThing, Service, Url, at
+from paymux.cli.tables import (
+    say,
+    show_fields,
+    show_json,
+    show_list,
+    show_table,
+    task_name,
+    task_status,
+    task_text,
+    time,
+)
 
 Named = Annotated[str, typer.Argument(help="Its id, or its name when only one task has it.", metavar="TASK")]
-Connector = Annotated[str | None, typer.Option("--connector", help="Of this installation alone.")]
-Everything = Annotated[bool, typer.Option("--all", help="All of them; a hundred otherwise.")]
 _STATUSES = ("PENDING", "ACTIVE", "TERMINATED", "FAILED", "STOPPED")
 
 tasks = typer.Typer(
@@ -74,33 +82,18 @@ def runs(
     service = Service(url)
     installation, found = _find(service, task, connector)
     listed, more = service.rows(at(installation, "tasks", found["id"], "runs"), {}, everything=everything)
-    if as_json:
-        show_json(listed)
-    else:
-        columns = (
-            "run",
-            "started",
-            "ms",
-            "outcome",
-            "seen",
-            "added",
-            "changed",
-            "unchanged",
-            "set aside",
-            "error",
-        )
-        show_table(
-            columns,
-            [
-                (
-                    run["id"], time(run["startedAt"]), run["durationMs"], run["outcome"], run["seen"],
-                    run["added"], run["changed"], run["unchanged"], run["setAside"], run["error"],
-                )
-                for run in listed
-            ],
-        )  # fmt: skip
-    if more:
-        say("There are more: --all shows them.")
+    show_list(
+        listed,
+        (
+            "run", "started", "ms", "outcome", "seen", "added", "changed", "unchanged", "set aside", "error",
+        ),
+        lambda run: (
+            run["id"], time(run["startedAt"]), run["durationMs"], run["outcome"], run["seen"],
+            run["added"], run["changed"], run["unchanged"], run["setAside"], run["error"],
+        ),
+        more=more,
+        as_json=as_json,
+    )  # fmt: skip
 
 
 @tasks.command()

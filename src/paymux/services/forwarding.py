@@ -24,7 +24,7 @@ from paymux.runtime.scheduling import Planner
 from paymux.sdk import Account, BankAccountToCreate, Connector, Refused, TryAgain
 from paymux.services.banking import Banking, NoSuchBankAccount, changed
 from paymux.services.calling import ConnectorFailed, calling
-from paymux.services.installing import BeingReset, Installing
+from paymux.services.installing import Installing, able
 from paymux.services.means import Means
 from paymux.storage import bank_accounts
 from paymux.storage.database import Locked, Row
@@ -86,14 +86,8 @@ class Forwarding:
             NotInstalled, BeingReset, UnknownConnector, CannotForward: they cannot.
         """
         row = await self._installing.find(connector.provider, connector)
-        if row["status"] != "INSTALLED":
-            raise BeingReset(BeingReset.__doc__)
-        with calling(self._at_work.mask, "start"):
-            installation = self._at_work.read(row)
-        if (
-            type(installation.connector).create_external_bank_account
-            is Connector.create_external_bank_account
-        ):
+        installation = able(self._at_work, row, Connector.create_external_bank_account)
+        if installation is None:
             raise CannotForward(f"{CannotForward.__doc__} It is of {connector.provider}.")
         return installation
 

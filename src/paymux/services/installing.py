@@ -7,7 +7,7 @@ the second half of an install. ``Tending`` finishes what a crash cuts short.
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -19,7 +19,7 @@ from paymux.events.types import EventType
 from paymux.ingestion.ingester import Holder, Superseded
 from paymux.runtime.contexts import InstallationContext
 from paymux.runtime.execution import contained
-from paymux.runtime.installations import Installation
+from paymux.runtime.installations import Installation, Installations
 from paymux.runtime.scheduling import Planner
 from paymux.sdk.config import ConnectorConfig, load, masked
 from paymux.services.calling import calling
@@ -46,6 +46,19 @@ class Ambiguous(LookupError):
 
 class BeingReset(RuntimeError):
     """This installation is being reset. GET /connectors shows when that is done."""
+
+
+def able(at_work: Installations, row: Row, method: Callable[..., Any]) -> Installation | None:
+    """An open installation whose connector has this method of its own; None when it has not.
+
+    Raises:
+        BeingReset, UnknownConnector, ConnectorFailed: it is not open, or cannot be made.
+    """
+    if row["status"] != "INSTALLED":
+        raise BeingReset(BeingReset.__doc__)
+    with calling(at_work.mask, "start"):
+        installation = at_work.read(row)
+    return None if getattr(type(installation.connector), method.__name__) is method else installation
 
 
 class Installing:

@@ -18,7 +18,7 @@ from paymux.runtime.installations import Installation
 from paymux.runtime.scheduling import Planner
 from paymux.sdk import Account, Balance, Connector, Payment, SkipRecord
 from paymux.services.calling import calling
-from paymux.services.installing import BeingReset
+from paymux.services.installing import BeingReset, able
 from paymux.services.means import Means
 from paymux.services.tending import limited
 from paymux.storage import installations, set_aside
@@ -95,11 +95,8 @@ class Replaying:
             await asyncio.wait(going, timeout=1)
 
     def _able(self, row: Row) -> Installation:
-        if row["status"] != "INSTALLED":
-            raise BeingReset(BeingReset.__doc__)
-        with calling(self._at_work.mask, "start"):
-            installation = self._at_work.read(row)
-        if type(installation.connector).replay is Connector.replay:
+        installation = able(self._at_work, row, Connector.replay)
+        if installation is None:
             raise CannotReplay(CannotReplay.__doc__)
         return installation
 

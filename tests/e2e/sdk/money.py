@@ -179,6 +179,26 @@ def approved_and_taken_back() -> None:
     ]  # fmt: skip
 
 
+def forwarded_and_paid() -> None:
+    """A bank account of somebody new is made known to the provider, once, and paid to."""
+    kept = client.create_bank_account(
+        shared.BankAccountRequest(
+            connector_id="", country="DE", name="Ada Lovelace", iban="DE89370400440532013000",
+        )
+    ).bank_account_response.data  # fmt: skip
+    assert (kept.name, kept.country, kept.iban[-4:]) == ("Ada Lovelace", "DE", "3000")
+    for _ in range(2):
+        answer = client.forward_bank_account(
+            operations.ForwardBankAccountRequest(shared.ForwardBankAccountRequest(CONNECTOR), kept.id)
+        )
+        found = answer.bank_account_response.data
+        (related,) = found.related_accounts
+        assert (related.connector_id, related.account_id) == (CONNECTOR, found.account_id)
+    made = order("ada", destination_account_id=related.account_id)
+    reached(made, "PROCESSED")
+    assert paid("ada") == (1, 500)
+
+
 def rejected_and_deleted() -> None:
     """Nothing is sent of these."""
     made = order("no", validated=False)
@@ -290,6 +310,7 @@ def main() -> None:
     """All of it, in order."""
     accounts_come_in()
     approved_and_taken_back()
+    forwarded_and_paid()
     rejected_and_deleted()
     failed_and_tried_again()
     lost_and_looked_up()
@@ -297,8 +318,8 @@ def main() -> None:
     scheduled()
     found = {row.reference: row.status.value for row in everything()}
     assert found == {
-        "rent": "REVERSED", "no": "REJECTED", "nobody": "FAILED", "twice": "PROCESSED", "lost": "PROCESSED",
-        "rent 2": "WAITING_FOR_VALIDATION", "later": "PROCESSED",
+        "rent": "REVERSED", "ada": "PROCESSED", "no": "REJECTED", "nobody": "FAILED", "twice": "PROCESSED",
+        "lost": "PROCESSED", "rent 2": "WAITING_FOR_VALIDATION", "later": "PROCESSED",
     }  # fmt: skip
 
 

@@ -107,8 +107,8 @@ async def listed(
             if asked.where is None:
                 rows = await connection.fetch(sql, *arguments, timeout=patience)
             else:
-                # Planned for these values, which takes half a millisecond. A plan that is kept is one for
-                # any: it looks for the metadata of one payment in all, or sorts all of a busy account.
+                # Planned for these values, which takes half a millisecond: a plan that is kept is one for
+                # any, and looks through all payments for the metadata of one.
                 planned = await connection.prepare(sql, timeout=patience)
                 rows = await planned.fetch(*arguments, timeout=patience)
     except TimeoutError:

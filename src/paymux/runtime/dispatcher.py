@@ -179,7 +179,7 @@ class Dispatcher:
                 verdict = await self._send(installation, context, row, known)
         refused = verdict.refused and self._mask(verdict.refused)
         verdict = msgspec.structs.replace(verdict, error=self._mask(verdict.error), refused=refused)
-        await self._record(Held(key, begun.token, holder, planner), verdict, log)
+        await self._record(Held(key, begun.attempt, begun.token, holder, planner), verdict, log)
 
     async def _send(
         self, installation: Installation, context: InstallationContext, row: Row, known: Known
@@ -242,8 +242,9 @@ class Dispatcher:
         except Superseded:
             # Not dropped in silence: somebody may have decided meanwhile who did not know it.
             log.exception("An answer came after somebody else had taken over", state=verdict.state)
-            if page.payments:
-                await self._insist(lambda: self._ingester.commit(held.holder, page, Counts()))
+            if paid is not None:
+                late = partial(transfers.link_late, key=held.key, number=held.attempt, paid=paid)
+                await self._insist(lambda: self._ingester.commit(held.holder, page, Counts(), also=late))
             return
         self._told()
         log.info("Order dispatched", state=verdict.state, error=verdict.error)
@@ -257,6 +258,7 @@ class Held(msgspec.Struct, frozen=True):
     """An order that this worker holds, and on whose behalf."""
 
     key: UUID
+    attempt: int
     token: int
     holder: Holder
     planner: Planner

@@ -191,6 +191,11 @@ async def finish(db: Connection, key: UUID, token: int, found: Found) -> list[Jo
     return [job_of(row) for row in rows]
 
 
+async def link_late(db: Connection, key: UUID, number: int, paid: Paid) -> None:
+    """Keep a payment of an attempt that somebody else is at, or has settled."""
+    await db.execute(_SQL["link_late"], key, number, paid.key, paid.reference, paid.type, paid.status)
+
+
 async def neglected(db: Database, since: timedelta) -> list[Row]:
     """Orders that should be in somebody's hands for so long: id, generation, job."""
     return await db.fetch(_SQL["neglected"], since)

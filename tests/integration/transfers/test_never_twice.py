@@ -12,6 +12,7 @@ from tests.integration.transfers.mortals import Ward, gated
 
 from paymux.sandbox.menu import Misbehaviour
 from paymux.sandbox.server import Sandbox
+from paymux.services.transferring import NotPossible
 from paymux.storage.database import Database
 
 # Before the call, with its answer, within the transaction that writes it down, after that; or not at all.
@@ -126,3 +127,19 @@ async def test_an_order_that_dies_with_its_maker_was_never_made(ward: Ward) -> N
     await ward.finish(0)
 
     await holds(ward, "a", "a")
+
+
+async def test_an_answer_that_comes_late_keeps_people_from_paying_again(ward: Ward, sandbox: Sandbox) -> None:
+    """Somebody has said meanwhile that it was not sent; whoever would try it again is told of its payment."""
+    await ward.create("a")
+    wake = await stopped(ward, "a", "a", "called", "freezes")
+    sandbox.misbehave(probability={Misbehaviour.FAIL_BEFORE: 1.0}, on="GET")
+    await (await ward.deliver("a", 1))
+    await ward.transferring.settle(ward.id("a"), paid=False, note="they said so", payment=None)
+    await wake()
+    row = await ward.transferring.get(ward.id("a"))
+    assert (row["status"], row["attempts"]) == ("FAILED", 1)
+    with pytest.raises(NotPossible, match="SUCCEEDED"):
+        await ward.transferring.retry(ward.id("a"))
+
+    assert sandbox.books()["orders"]["a"]["paid"] == 1

@@ -183,8 +183,8 @@ BEGIN
 END
 $$;
 
--- Refuses what would move money a second time, because a payment of the order, or of its reversals, had failed
--- and has moved after all.
+-- Refuses what would move money a second time, because a payment of an attempt that has failed, at the order or
+-- at a reversal, has moved after all.
 CREATE FUNCTION refuse_if_moved(p_key uuid, p_reversals boolean) RETURNS void
 LANGUAGE plpgsql AS $$
 DECLARE
@@ -193,10 +193,10 @@ BEGIN
     SELECT p.reference, p.status INTO v FROM transfer_payment m
     JOIN transfer_attempt a ON a.transfer = m.transfer AND a.number = m.attempt
     JOIN payment p ON p.key = m.payment
-    WHERE m.transfer = p_key AND m.status = 'FAILED' AND (a.reversal IS NOT NULL) = p_reversals
+    WHERE m.transfer = p_key AND a.state = 'FAILED' AND (a.reversal IS NOT NULL) = p_reversals
       AND p.status NOT IN ('FAILED', 'CANCELLED', 'EXPIRED') LIMIT 1;
     IF FOUND THEN
-        RAISE EXCEPTION 'The provider''s payment % of it had failed, and is % by now. Ask the provider before more is moved.',
+        RAISE EXCEPTION 'It has failed, but the provider''s payment % of it is %. Ask the provider before more is moved.',
             v.reference, v.status USING ERRCODE = 'PX003';
     END IF;
 END
@@ -285,6 +285,22 @@ $$;
 CREATE FUNCTION is_of_another(p_transfer uuid, p_payment uuid) RETURNS boolean
 LANGUAGE sql STABLE AS $$
     SELECT EXISTS (SELECT FROM transfer_payment WHERE payment = p_payment AND transfer <> p_transfer)
+$$;
+
+-- Keeps a payment that somebody brings who is no longer at the order, and changes nothing else: whoever decides
+-- about the order must know of it.
+CREATE FUNCTION link_late(
+    p_key uuid, p_attempt integer, p_payment uuid, p_reference text, p_type text, p_status text
+)
+RETURNS void
+LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM FROM transfer WHERE key = p_key FOR UPDATE;
+    IF FOUND AND NOT is_of_another(p_key, p_payment) THEN
+        INSERT INTO transfer_payment (transfer, payment, attempt, reference, type, status)
+        VALUES (p_key, p_payment, p_attempt, p_reference, p_type, p_status) ON CONFLICT DO NOTHING;
+    END IF;
+END
 $$;
 
 -- Brings an attempt of an order that the caller has locked to where it stands, and the order with it. Of a

@@ -97,6 +97,9 @@ WHERE t.key = $1;
 -- name: finish
 SELECT * FROM finish_transfer($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12);
 
+-- name: link_late
+SELECT link_late($1, $2, $3, $4, $5, $6);
+
 -- name: neglected
 -- Due for so long that they should be in somebody's hands; those of an installation that is paused wait.
 SELECT t.key AS id, t.generation, t.job FROM transfer t

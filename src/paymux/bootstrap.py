@@ -174,6 +174,8 @@ class Service(msgspec.Struct, frozen=True, kw_only=True):
 
 # Connections for moving money: each order takes one for a few milliseconds at a time.
 _PURSE = 4
+# Seconds that closing takes at the most where nothing is in its way.
+_PARTING = 6.0
 # How long whoever installs, resets or removes may be silent before others take it over; in heartbeats.
 _LEASE = 3
 
@@ -220,14 +222,16 @@ async def service(
         log.info("Stopping scheduler...", running=made.worker.running)
         over.set()
         grace = timedelta(seconds=settings.grace)
-        await asyncio.gather(made.worker.stop(grace), made.apart.do(made.dispatcher.stop(grace)))
+        money = made.apart.last(made.dispatcher.stop(grace), settings.grace + _PARTING)
+        if not (await asyncio.gather(money, made.worker.stop(grace)))[0]:
+            log.warning("A connector blocks where money is moved; its orders are looked up by others")
         made.telling.stop()
         await made.replaying.close()
         await made.tending.close()
         await _end(background, settings.grace)
         await made.outbox.close()
         await made.bookkeeping.close()
-        await made.apart.do(made.purse.close())
+        await made.apart.last(made.purse.close(), _PARTING)
         await made.apart.close()
         await made.database.close()
         await asyncio.to_thread(made.instruments.traces.close)

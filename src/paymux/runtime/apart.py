@@ -37,9 +37,17 @@ class Apart:
 
         return tell
 
+    async def last(self, work: Coroutine[Any, Any, None], seconds: float) -> bool:
+        """Have it done before the end, if it can be; False when something there keeps the loop to itself."""
+        try:
+            await asyncio.wait_for(self.do(work), seconds)
+        except TimeoutError:
+            return False
+        return True
+
     async def close(self) -> None:
         """Cancel what is left, and end."""
-        await self.do(_leave())
+        await self.last(_leave(), 2 * _LEAVING)
         self._there.call_soon_threadsafe(self._there.stop)
         await asyncio.to_thread(self._thread.join, _LEAVING)
         if not self._thread.is_alive():

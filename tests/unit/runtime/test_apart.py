@@ -75,3 +75,26 @@ async def test_who_listens_here_is_told_from_there(apart: Apart) -> None:
     await apart.do(tell())
     await asyncio.wait_for(heard.wait(), 5)
     assert where == [threading.current_thread().name]
+
+
+async def test_code_that_keeps_its_loop_to_itself_holds_up_no_end(apart: Apart) -> None:
+    """A connector that blocks where money is moved: the process leaves all the same, within its grace."""
+    held, free = threading.Event(), threading.Event()
+
+    async def block() -> None:
+        held.set()
+        free.wait(30)
+
+    async def say_goodbye() -> None:
+        """Never gets its turn."""
+
+    blocking = asyncio.create_task(apart.do(block()))
+    await asyncio.to_thread(held.wait, 5)
+    begun = time.monotonic()
+
+    assert await apart.last(say_goodbye(), 0.1) is False
+    assert time.monotonic() - begun < 5
+
+    free.set()
+    await blocking
+    assert await apart.last(say_goodbye(), 5) is True

@@ -13,7 +13,7 @@ from tests.e2e.service import PAYMUX, PREFIXES, Service, eventually, refused
 from tests.integration.api.login import AUDIENCE, Login, login
 
 from paymux.api.auth import tokens
-from paymux.api.openapi.described import Access
+from paymux.api.auth.callers import Access
 
 SITE = "https://console.example.com"
 OPEN = ["/_health", "/_healthcheck", "/_live", "/_info", "/openapi.json", "/docs"]

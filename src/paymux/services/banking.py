@@ -112,7 +112,7 @@ async def tell(db: Connection, bank_account: UUID) -> None:
         db, installation=None, type=EventType.SAVED_BANK_ACCOUNT, object=bank_account,
         part=UUID(int=row["version"]),
         facts={
-            "id": row["id"], "createdAt": row["created_at"], "name": row["name"], "country": row["country"],
+            "createdAt": row["created_at"], "name": row["name"], "country": row["country"],
             "iban": row["shown_iban"], "accountNumber": row["shown_account_number"],
             "swiftBicCode": row["bic"], "metadata": row["metadata"] and msgspec.Raw(row["metadata"].encode()),
             "adjustments": [_related(one) for one in rows if one["account"] is not None],

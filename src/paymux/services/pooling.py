@@ -1,7 +1,6 @@
 """Put accounts into pools and take them out: each change with its event, all or nothing."""
 
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
 import structlog
@@ -103,7 +102,7 @@ class Pooling:
             await pools.delete(db, pool)
             await events.insert(
                 db, installation=None, type=EventType.DELETED_POOL, object=pool, part=pool,
-                facts={"id": pool, "createdAt": datetime.now(UTC)},
+                facts={},
             )  # fmt: skip
         self._say("Pool deleted", pool)
 
@@ -142,7 +141,7 @@ async def _tell(db: Connection, pool: Row) -> None:
     await events.insert(
         db, installation=None, type=EventType.SAVED_POOL, object=pool["id"], part=uuid4(),
         facts={
-            "id": pool["id"], "name": pool["name"], "createdAt": pool["created_at"],
+            "name": pool["name"], "createdAt": pool["created_at"],
             "accountIDs": named if len(named) <= TOLD_MAX else None,
         },
     )  # fmt: skip

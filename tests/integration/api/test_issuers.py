@@ -14,9 +14,8 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from tests.integration.api.login import AUDIENCE, Login, login
 
-from paymux.api.auth.callers import IssuerAway, NotAuthenticated
+from paymux.api.auth.callers import Access, IssuerAway, NotAuthenticated
 from paymux.api.auth.issuers import FRESH, PAUSE, STALE, Issuer, Issuers
-from paymux.api.openapi.described import Access
 
 
 @pytest.fixture

@@ -51,8 +51,8 @@ async def held(database: Database, pool: UUID, at: datetime | None = None) -> di
 
 
 async def told(database: Database) -> list[tuple[str, dict[str, Any]]]:
-    rows = await database.fetch("SELECT type, facts FROM event WHERE type LIKE '%POOL' ORDER BY seq")
-    return [(row["type"], json.loads(row["facts"])) for row in rows]
+    rows = await database.fetch("SELECT type, object, facts FROM event WHERE type LIKE '%POOL' ORDER BY seq")
+    return [(row["type"], {"id": row["object"], **json.loads(row["facts"])}) for row in rows]
 
 
 async def test_each_change_is_told_and_what_changes_nothing_is_not(
@@ -75,7 +75,7 @@ async def test_each_change_is_told_and_what_changes_nothing_is_not(
         ("SAVED_POOL", [ids["b"]]),
         ("DELETED_POOL", []),
     ]
-    assert {facts["id"] for _, facts in events} == {str(pool)}
+    assert {facts["id"] for _, facts in events} == {pool}
     assert parse_account_id(ids["a"]) == a
 
 

@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 
 from paymux.api.auth import tokens
+from paymux.api.auth.callers import Access
 from paymux.api.auth.gate import is_local
 from paymux.api.edge import BadEdge, edge
-from paymux.api.openapi.described import Access
 
 NOTHING: dict[str, Any] = {
     "auth": None,

@@ -6,11 +6,19 @@ AccessDenied
 IssuerAway             503: nobody can say for now whether it is good
 """
 
+from enum import StrEnum
+
 import msgspec
 
-from paymux.api.openapi.described import Access
-
 _REALM = 'Bearer realm="paymux"'
+
+
+class Access(StrEnum):
+    """What a caller must be allowed to, where anybody is asked."""
+
+    READ = "payments:read"
+    WRITE = "payments:write"
+    CONFIG = "payments:config"
 
 
 class Caller(msgspec.Struct, frozen=True):

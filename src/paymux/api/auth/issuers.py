@@ -13,8 +13,7 @@ import httpx
 import jwt
 import structlog
 
-from paymux.api.auth.callers import Caller, IssuerAway, NotAuthenticated
-from paymux.api.openapi.described import Access
+from paymux.api.auth.callers import Access, Caller, IssuerAway, NotAuthenticated
 
 # By the type of key that signs with them.
 ALGORITHMS = {

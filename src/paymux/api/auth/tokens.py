@@ -12,8 +12,7 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from paymux.api.auth.callers import Caller
-from paymux.api.openapi.described import Access
+from paymux.api.auth.callers import Access, Caller
 
 PREFIX = "pmx_"
 _BYTES = 32

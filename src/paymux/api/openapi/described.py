@@ -6,24 +6,16 @@ the handler; what a field means and looks like, from ``vocabulary``.
 """
 
 from collections.abc import Callable, Mapping
-from enum import StrEnum
 from typing import Any, TypeVar
 
 import msgspec
 from litestar.handlers import HTTPRouteHandler
 
+from paymux.api.auth.callers import Access
 from paymux.storage.listing import Column
 
 Handler = TypeVar("Handler", bound=Callable[..., Any])
 _READS = {"GET", "HEAD"}
-
-
-class Access(StrEnum):
-    """What a caller must be allowed to, where anybody is asked."""
-
-    READ = "payments:read"
-    WRITE = "payments:write"
-    CONFIG = "payments:config"
 
 
 class Described(msgspec.Struct, frozen=True, kw_only=True):

@@ -10,10 +10,11 @@ import msgspec
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import QueryParameter
 
+from paymux.api.auth.callers import Access
 from paymux.api.lists import NDJSON
 from paymux.api.openapi import schemas
 from paymux.api.openapi.asking import filter_example, filter_schema, filter_text, sort_parameter
-from paymux.api.openapi.described import Access, Described, of
+from paymux.api.openapi.described import Described, of
 from paymux.api.openapi.refusals import REFUSALS, responses
 from paymux.api.openapi.vocabulary import NUMBERS, PARAMETERS
 from paymux.domain.filter import Kind

@@ -4,7 +4,8 @@ from typing import Any
 
 from litestar import Request, get, post
 
-from paymux.api.openapi.described import Access, described
+from paymux.api.auth.callers import Access
+from paymux.api.openapi.described import described
 from paymux.api.requests import Injected, Parts, PathText, json_object
 from paymux.api.v1.connectors import Config
 from paymux.domain.ids import ConnectorID

@@ -5,8 +5,9 @@ from typing import Any
 import msgspec
 from litestar import Request, delete, get, post
 
+from paymux.api.auth.callers import Access
 from paymux.api.errors import NotBuilt
-from paymux.api.openapi.described import Access, described
+from paymux.api.openapi.described import described
 from paymux.api.requests import Injected, PathText, json_object
 from paymux.domain.ids import ConnectorID
 from paymux.sdk.config import template

@@ -5,7 +5,7 @@ import hashlib
 import pytest
 
 from paymux.api.auth import tokens
-from paymux.api.openapi.described import Access
+from paymux.api.auth.callers import Access
 
 
 def test_a_new_token_is_found_by_its_line() -> None:

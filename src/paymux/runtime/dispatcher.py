@@ -186,6 +186,18 @@ class Dispatcher:
     ) -> Verdict:
         """Call the provider. Whether it has the order is decided by where that fails."""
         connector, order = installation.connector, order_of(row)
+        if isinstance(order, Order) and row["former_key"] is not None:
+            # It is thought to have failed, by a provider or a person; both may have been wrong.
+            former = msgspec.structs.replace(
+                order, attempt=row["former_number"], idempotency_key=row["former_key"]
+            )
+            try:
+                answer = await _within(connector.look_up(context, former))
+            except Exception as error:  # noqa: BLE001 - as below
+                return verdicts.not_sent(error, known)
+            paid = verdicts.of_former(answer, known)
+            if paid is not None:
+                return paid
         try:
             if isinstance(order, Order):
                 answer = await _within(connector.initiate_payment(context, order))

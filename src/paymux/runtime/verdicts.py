@@ -11,6 +11,8 @@ a look   Payment, Accepted            as above
                                       with the config that it was sent with: another account knows nothing
          anything else                still nobody knows
 
+Before an order that has failed is sent under another key, the attempt before is looked up: what has moved
+after all is not sent again.
 An order never fails by itself because nobody knows, and is never sent again without a look.
 """
 
@@ -21,7 +23,7 @@ import msgspec
 from paymux.domain.payment import Payment
 from paymux.domain.transfer import Fate, fate
 from paymux.runtime.outcomes import LONGEST_WAIT, backoff, describe
-from paymux.sdk import Accepted, NotImplementedByConnector, Refused, SlowDown, TryAgain
+from paymux.sdk import Accepted, NotImplementedByConnector, NotThere, Refused, SlowDown, TryAgain
 
 # When an order whose outcome is unknown is looked up, each after the one before; then as the last, for ever.
 LOOK_UPS = (timedelta(seconds=30), timedelta(minutes=5), timedelta(hours=1), timedelta(days=1))
@@ -82,6 +84,19 @@ def answered(answer: object, known: Known, look_ups: tuple[timedelta, ...] = LOO
             why = f"The provider's payment {payment.reference} is {payment.status}."
             return Verdict(state="FAILED", error=why, handle=handle, payment=payment)
     return Verdict(state="ACCEPTED", delay=_follow(known), handle=handle, payment=payment)
+
+
+def of_former(answer: object, known: Known) -> Verdict | None:
+    """Judge what a look for the attempt before has brought, which was to have failed; None when it has."""
+    if isinstance(answer, NotThere):
+        return None
+    verdict = answered(answer, known)
+    if verdict.state == "FAILED":
+        return None
+    if verdict.state == "SUCCEEDED":
+        return verdict
+    waiting = "The attempt before may still be paid; nothing is sent until the provider says that it was not."
+    return Verdict(state="READY", error=waiting, delay=backoff(known.sends - 1))
 
 
 def failed(error: BaseException, known: Known, look_ups: tuple[timedelta, ...] = LOOK_UPS) -> Verdict:

@@ -143,3 +143,23 @@ async def test_an_answer_that_comes_late_keeps_people_from_paying_again(ward: Wa
         await ward.transferring.retry(ward.id("a"))
 
     assert sandbox.books()["orders"]["a"]["paid"] == 1
+
+
+@pytest.mark.parametrize(("wrong", "sends"), [("drop-after", 1), ("drop-before", 2)])
+async def test_a_person_who_was_wrong_does_not_make_it_be_paid_twice(
+    ward: Ward, sandbox: Sandbox, wrong: str, sends: int
+) -> None:
+    """Before it goes out under another key the provider is asked about the one before."""
+    await ward.create("a")
+    sandbox.misbehave(wrong, on="POST")
+    await (await ward.deliver("a", 0))
+    await ward.transferring.settle(ward.id("a"), paid=False, note="they said so", payment=None)
+    await ward.transferring.retry(ward.id("a"))
+    await ward.finish(1)
+    row = await ward.transferring.get(ward.id("a"))
+    books = sandbox.books()["orders"]["a"]
+
+    assert (row["status"], row["attempts"]) == ("PROCESSED", 2)
+    assert books["paid"] == 1
+    keys = await ward.database.fetch("SELECT key FROM transfer_attempt ORDER BY number")
+    assert books["keys"] == [keys[sends - 1]["key"]]

@@ -15,16 +15,19 @@ from paymux.runtime.verdicts import (
     LOOK_UPS,
     SENDS_QUIET,
     Known,
+    Verdict,
     answered,
     failed,
     looked_in_vain,
     not_there,
+    of_former,
     stood_still,
 )
 from paymux.sdk import (
     Accepted,
     AskForLogin,
     NotImplementedByConnector,
+    NotThere,
     Refused,
     SkipRecord,
     SlowDown,
@@ -169,3 +172,14 @@ def test_with_another_config_not_there_means_nothing() -> None:
     verdict = not_there(Known("UNKNOWN", unknown_for=HOUR, changed=True), HOUR)
 
     assert (verdict.state, verdict.stuck) == ("UNKNOWN", True)
+
+
+def test_an_attempt_before_that_was_paid_after_all_is_the_orders_end() -> None:
+    """One that may still be paid holds up the next; one that was not is passed over."""
+    paid = payment(PaymentStatus.SUCCEEDED)
+    waits = [of_former(one, SENDING) for one in (payment(PaymentStatus.PENDING), Accepted())]
+
+    assert of_former(paid, SENDING) == Verdict(state="SUCCEEDED", payment=paid)
+    assert of_former(payment(PaymentStatus.FAILED), SENDING) is None
+    assert of_former(NotThere(), SENDING) is None
+    assert [one.state for one in waits if one] == ["READY", "READY"]

@@ -75,7 +75,7 @@ SELECT what, token, installation, revision, attempt FROM begin_transfer($1, $2, 
 
 -- name: attempt
 -- All that a connector is told of an attempt, and what is known of it; of a reversal, with the order's own
--- attempt that was paid, and its payment.
+-- attempt that was paid, and its payment; of an order that is tried again, with the attempt before.
 SELECT i.uuid AS installation, i.provider, t.reference, t.type, t.amount, t.asset, t.source_reference,
        t.destination_reference, t.description, t.metadata, t.created_at, a.number, a.key, a.sends, a.looks,
        a.state, a.accepted, clock_timestamp() - a.unknown_at AS unknown_for, a.refused,
@@ -84,7 +84,8 @@ SELECT i.uuid AS installation, i.provider, t.reference, t.type, t.amount, t.asse
                WHERE h.transfer = t.key AND h.event = 'LOSE' AND h.created_at >= a.created_at) AS doubted,
        v.reference AS reversal, v.amount AS reversal_amount, v.description AS reversal_description,
        v.metadata AS reversal_metadata, o.number AS order_number, o.key AS order_key,
-       CASE WHEN v.key IS NOT NULL THEN payment_of_transfer(t.key) END AS payment
+       CASE WHEN v.key IS NOT NULL THEN payment_of_transfer(t.key) END AS payment,
+       f.number AS former_number, f.key AS former_key
 FROM transfer t
 JOIN installation i ON i.id = t.installation
 JOIN transfer_attempt a ON a.transfer = t.key AND a.number = $2
@@ -92,6 +93,10 @@ LEFT JOIN transfer_reversal v ON v.key = a.reversal
 LEFT JOIN LATERAL (
     SELECT number, key FROM transfer_attempt WHERE transfer = t.key AND reversal IS NULL ORDER BY number DESC LIMIT 1
 ) o ON true
+LEFT JOIN LATERAL (
+    SELECT number, key FROM transfer_attempt
+    WHERE transfer = t.key AND reversal IS NULL AND a.reversal IS NULL AND number < a.number ORDER BY number DESC LIMIT 1
+) f ON true
 WHERE t.key = $1;
 
 -- name: finish

@@ -163,3 +163,22 @@ async def test_a_person_who_was_wrong_does_not_make_it_be_paid_twice(
     assert books["paid"] == 1
     keys = await ward.database.fetch("SELECT key FROM transfer_attempt ORDER BY number")
     assert books["keys"] == [keys[sends - 1]["key"]]
+
+
+async def test_a_second_payment_of_a_worker_that_froze_in_its_call_is_shown(
+    ward: Ward, sandbox: Sandbox
+) -> None:
+    """Somebody said that it was not sent, and it was not, until the worker woke up: no lag helps there."""
+    await ward.create("a")
+    wake = await stopped(ward, "a", "a", "calling", "freezes")
+    sandbox.misbehave("fail-before", on="GET")
+    await (await ward.deliver("a", 1))
+    await ward.transferring.settle(ward.id("a"), paid=False, note="they said so", payment=None)
+    await ward.transferring.retry(ward.id("a"))
+    await ward.finish(1)
+    await wake()
+    linked = await ward.database.fetch("SELECT reference, status FROM transfer_payment ORDER BY attempt")
+
+    assert [row["reference"] for row in linked] == sandbox.books()["orders"]["a"]["payments"][::-1]
+    assert [row["status"] for row in linked] == ["PROCESSED", "PROCESSED"]
+    assert (await ward.transferring.get(ward.id("a")))["status"] == "PROCESSED"

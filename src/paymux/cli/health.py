@@ -38,7 +38,11 @@ def _whole(found: dict[str, Any]) -> None:
     waiting = str(events["waiting"])
     if events["waiting"]:
         waiting += f", the oldest for {events['oldestSeconds'] or 0:.0f} s"
-    show_fields({"status": found["status"], "events waiting": waiting})
+    money = found["transfers"]
+    unknown = str(money["unknown"])
+    if money["needsPerson"]:
+        unknown += f", of which {money['needsPerson']} wait for you: paymux transfers unknown"
+    show_fields({"status": found["status"], "transfers unknown": unknown, "events waiting": waiting})
     if failing := [row for row in events["sinks"] if row["error"] or row["deadLetters"]]:
         typer.echo()
         sinks = [(row["name"], row["waiting"], row["deadLetters"], row["error"] or "") for row in failing]

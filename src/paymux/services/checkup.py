@@ -89,11 +89,22 @@ class Events(msgspec.Struct, rename="camel"):
     sinks: list[SinkHealth]
 
 
+class MoneyOut(msgspec.Struct, rename="camel"):
+    """Orders of which nobody can say what became, and those of them that wait for a person to decide."""
+
+    unknown: int
+    needs_person: int
+
+
 class Whole(msgspec.Struct):
-    """All installations, and the outbox. A sink that takes nothing makes it degraded at least."""
+    """All installations, money out, and the outbox.
+
+    A sink that takes nothing, or an order that waits for a person, makes it degraded at least.
+    """
 
     status: Health
     installations: list[One]
+    transfers: MoneyOut
     events: Events
 
 
@@ -139,13 +150,11 @@ class Checkup:
             for row in await health.listed(self._database)
         ]
         events = await self._events()
-        of_sinks = Health.DEGRADED if any(sink.error for sink in events.sinks) else Health.OK
-        order = list(Health)
-        return Whole(
-            status=max((of_sinks, *(one.status for one in installations)), key=order.index),
-            installations=installations,
-            events=events,
-        )
+        rows = await readings.transfers(self._database)
+        money = MoneyOut(sum(row["unknown"] for row in rows), sum(row["stuck"] for row in rows))
+        wanting = money.needs_person or any(sink.error for sink in events.sinks)
+        statuses = [Health.DEGRADED if wanting else Health.OK, *(one.status for one in installations)]
+        return Whole(max(statuses, key=list(Health).index), installations, money, events)
 
     async def _events(self) -> Events:
         outbox = await readings.outbox(self._database)

@@ -108,8 +108,11 @@ async def test_what_a_provider_accepted_and_forgot_is_for_a_person(start: Start)
     await asyncio.sleep(1)
     (attempt,) = await site.database.fetch("SELECT stuck, sends, accepted FROM transfer_attempt")
 
+    health = await site.service.checkup.whole()
+
     assert (attempt["stuck"], attempt["sends"], attempt["accepted"]) == (True, 1, True)
     assert site.paid("a") == 1
+    assert (health.status, health.transfers.unknown, health.transfers.needs_person) == ("degraded", 1, 1)
 
 
 async def test_what_is_long_past_is_now_and_what_is_far_away_is_a_mistake(start: Start) -> None:

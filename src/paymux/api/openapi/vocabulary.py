@@ -161,6 +161,8 @@ FIELDS: dict[str, Word] = {
     "NewStatus.status": Word("VALIDATED", "VALIDATED or REJECTED."),
     "paymentID": Word(_PAYMENT, "The id of a payment."),
     "adjustmentID": Word(_UUID, "The id of the change."),
+    "MoneyOut.unknown": Word(1, "Orders of which nobody can say what became."),
+    "MoneyOut.needsPerson": Word(0, "Those of them that wait for a person to decide."),
     "note": Word("seen in the bank statement", "What a person had to say about it."),
     "paymentReference": Word("pay_000017", "The provider's own id of the payment."),
     "attempt": Word(1, "Which attempt of the order it is."),

@@ -38,8 +38,9 @@ from paymux.storage.together import Together
 TURN = 10.0
 # How often runs are looked for that were told to stop, or have lost their task to somebody else.
 WATCH = 0.5
-# How often tasks that fell out of everybody's hands are looked for.
-SWEEP = 60.0
+# How often tasks that fell out of everybody's hands are looked for: those whose end was lost with a database
+# that crashed, while the engine still knew that their job was done.
+SWEEP = 10.0
 # How often runs are looked for that are older than is kept, how many are deleted at once (some
 # milliseconds), and the pause after each, in which others get their turn.
 PRUNE = 300.0

@@ -29,15 +29,15 @@ SELECT r.token FROM unnest($1::uuid[], $2::bigint[]) AS r (task, token)
 WHERE NOT EXISTS (SELECT FROM task t WHERE t.id = r.task AND t.token = r.token AND NOT t.cancelled);
 
 -- name: neglected_tasks
--- Tasks that should be in somebody's hands; whether they are, the engine knows. After a minute: until
+-- Tasks that should be in somebody's hands; whether they are, the engine knows. After some seconds: until
 -- then it is only a slow one. By index: there may be millions that are finished.
 SELECT id, generation, job, token FROM task
-WHERE job IS NOT NULL AND token IS NOT NULL AND running_since < now() - interval '1 minute'
+WHERE job IS NOT NULL AND token IS NOT NULL AND running_since < now() - interval '10 seconds'
 UNION ALL
 SELECT t.id, t.generation, t.job, t.token FROM installation i CROSS JOIN LATERAL (
     SELECT * FROM task n
     WHERE n.installation = i.id AND n.status IN ('PENDING', 'ACTIVE', 'FAILED')
-      AND n.token IS NULL AND n.waiting IS NULL AND NOT n.paused AND n.next_run_at < now() - interval '1 minute'
+      AND n.token IS NULL AND n.waiting IS NULL AND NOT n.paused AND n.next_run_at < now() - interval '10 seconds'
 ) t
 WHERE i.status IN ('INSTALLING', 'INSTALLED')
 LIMIT 10000;

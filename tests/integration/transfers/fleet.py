@@ -201,7 +201,7 @@ class Fleet(Scene):
             raise AssertionError([dict(row) for row in rows]) from None
 
     async def check(self, count: int) -> Counter[str]:
-        """The provider's books say what ours say: paid once, or not at all. Returns orders by status."""
+        """The provider's books say what ours say: paid once, or not at all. Returns statuses reached."""
         books = self.site.sandbox.books()
         rows = await self.db.fetch(
             "SELECT t.reference, t.status, t.amount, t.reversed, t.attempts, json_agg(json_build_array("
@@ -209,16 +209,18 @@ class Fleet(Scene):
             " JOIN paymux.transfer_adjustment a ON a.transfer = t.key GROUP BY t.key"
         )
         assert len(rows) == count
+        reached: Counter[str] = Counter()
         for row in rows:
             paid = books["orders"].get(row["reference"], {"paid": 0, "amount": 0})
             once = row["status"] in _PAID
             assert (paid["paid"], paid["amount"]) == (once, row["amount"] * once), (dict(row), paid)
-            (_, beginning), *happened = msgspec.json.decode(row["history"])
+            history = (_, beginning), *happened = msgspec.json.decode(row["history"])
+            reached.update(status for _, status in history)
             events = [TransferEvent(event) for event, _ in happened]
             assert folded(TransferStatus(beginning), events) == row["status"], dict(row)
         await self._check_reversals(books)
         await self._check_payments(books)
-        return Counter(row["status"] for row in rows)
+        return reached
 
     async def _check_reversals(self, books: Any) -> None:
         reversals = await self.db.fetch(

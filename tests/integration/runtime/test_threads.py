@@ -27,7 +27,7 @@ async def test_a_plain_function_stalls_nobody(probe: Any, start: Any) -> None:
     site = await (await start(probe)).install()
 
     def block(_: TaskContext) -> None:
-        time.sleep(1)
+        time.sleep(3)  # far longer than a slow machine takes to begin sixty
 
     probe.plain = {f"{number}": block for number in range(60)}
     for key in probe.plain:
@@ -38,9 +38,9 @@ async def test_a_plain_function_stalls_nobody(probe: Any, start: Any) -> None:
     took = time.monotonic() - asked
     await site.reached(thread("59"), "TERMINATED")
 
-    assert took < 0.9
+    assert took < 2.5
     begun = [starts[0] for key, starts in probe.starts.items() if key != "quick"]
-    assert max(begun) - min(begun) < 1
+    assert max(begun) - min(begun) < 3
 
 
 async def test_a_plain_function_commits_as_it_goes(probe: Any, start: Any) -> None:

@@ -65,7 +65,7 @@ async def test_workers_are_killed_and_frozen_while_money_moves(database_url: str
         await fleet.settled(60)
         statuses = await fleet.check(count)
 
-    assert statuses.keys() >= {"PROCESSED", "PARTIALLY_REVERSED", "FAILED", "REJECTED"}
+    assert statuses.keys() >= {"PROCESSED", "ASK_REVERSED", "FAILED", "REJECTED"}
     assert fleet.conflicts["approve"] > 0
 
 

@@ -12,7 +12,6 @@ from paymux.cli.tables import (
     show_fields,
     show_json,
     show_list,
-    show_table,
     task_name,
     task_status,
     task_text,
@@ -45,23 +44,17 @@ def list_(
     params = {key: value for key, value in asked.items() if value is not None}
     path = "/tasks" if connector is None else at(service.installation(connector), "tasks")
     found, more = service.rows(path, params, everything=everything)
-    if as_json:
-        show_json(found)
-    else:
-        names = {row["connectorID"]: row["name"] for row in service.installations()}
-        columns = ("id", "task", "installation", "status", "next run", "attempts", "error")
-        show_table(
-            columns,
-            [
-                (
-                    task["id"], task_text(task), names.get(task["connectorID"], ""), task_status(task),
-                    time(task["nextRunAt"]), task["attempts"], task["error"],
-                )
-                for task in found
-            ],
-        )  # fmt: skip
-    if more:
-        say("There are more: --all shows them.")
+    names = {} if as_json else {row["connectorID"]: row["name"] for row in service.installations()}
+    show_list(
+        found,
+        ("id", "task", "installation", "status", "next run", "attempts", "error"),
+        lambda task: (
+            task["id"], task_text(task), names.get(task["connectorID"], ""), task_status(task),
+            time(task["nextRunAt"]), task["attempts"], task["error"],
+        ),
+        more=more,
+        as_json=as_json,
+    )  # fmt: skip
 
 
 @tasks.command()

@@ -7,14 +7,12 @@ from urllib.parse import quote
 
 import typer
 
-from paymux.cli.asking import URL, Failed, Json, NoSuchThing, Service, Url
-from paymux.cli.tables import say, show_fields, show_json, show_table, time
+from paymux.cli.asking import URL, Connector, Everything, Failed, Json, NoSuchThing, Service, Url
+from paymux.cli.tables import say, show_fields, show_json, show_list, show_table, time
 
 _PATH = "/transfer-initiations"
 
 Named = Annotated[str, typer.Argument(help="Its id, or its reference.", metavar="TRANSFER")]
-Connector = Annotated[str | None, typer.Option("--connector", help="Of this installation alone.")]
-Everything = Annotated[bool, typer.Option("--all", help="All of them; a hundred otherwise.")]
 
 transfers = typer.Typer(
     help="Orders to move money, and deciding on them.", no_args_is_help=True, rich_markup_mode=None
@@ -34,22 +32,17 @@ def list_(
     service = Service(url)
     asked = {"state": status.upper()} if status else {}
     found, more = service.rows(_PATH, _query(service, asked, connector), everything=everything)
-    if as_json:
-        show_json(found)
-    else:
-        names = _names(service)
-        show_table(
-            ("reference", "installation", "type", "amount", "asset", "status", "created", "error"),
-            [
-                (
-                    row["reference"], names.get(row["connectorID"], ""), row["type"], row["amount"],
-                    row["asset"], row["state"], time(row["createdAt"]), row["error"],
-                )
-                for row in found
-            ],
-        )  # fmt: skip
-    if more:
-        say("There are more: --all shows them.")
+    names = {} if as_json else _names(service)
+    show_list(
+        found,
+        ("reference", "installation", "type", "amount", "asset", "status", "created", "error"),
+        lambda row: (
+            row["reference"], names.get(row["connectorID"], ""), row["type"], row["amount"], row["asset"],
+            row["state"], time(row["createdAt"]), row["error"],
+        ),
+        more=more,
+        as_json=as_json,
+    )  # fmt: skip
 
 
 @transfers.command()
@@ -96,15 +89,17 @@ def unknown(
     """List those that nobody can say what became of, newest first."""
     service = Service(url)
     found, more = service.rows(f"{_PATH}/unknown", _query(service, {}, connector), everything=everything)
-    if as_json:
-        show_json(found)
-    else:
-        columns = ("reference", "installation", "amount", "asset", "idempotency key", "sent", "look-ups",
-                   "next look-up", "person", "reason")  # fmt: skip
-        names = _names(service)
-        show_table(columns, [_unknown(row, names) for row in found])
-    if more:
-        say("There are more: --all shows them.")
+    names = {} if as_json else _names(service)
+    show_list(
+        found,
+        (
+            "reference", "installation", "amount", "asset", "idempotency key", "sent", "look-ups",
+            "next look-up", "person", "reason",
+        ),
+        lambda row: _unknown(row, names),
+        more=more,
+        as_json=as_json,
+    )  # fmt: skip
 
 
 @transfers.command()

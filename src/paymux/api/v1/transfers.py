@@ -1,6 +1,6 @@
 """Transfer initiations: orders to move money, and what people decide about them."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import partial
 from typing import Any, Literal
 from uuid import UUID, uuid5
@@ -15,7 +15,7 @@ from paymux.api.openapi.described import described
 from paymux.api.requests import Injected, Parts, PathText, decoded, read
 from paymux.domain.ids import ConnectorID, account_id, parse_account_id, parse_transfer_id, payment_id
 from paymux.domain.money import Asset
-from paymux.domain.times import parse_rfc3339
+from paymux.domain.times import NO_TIME, parse_rfc3339
 from paymux.domain.transfer import TransferStatus, TransferType, shown
 from paymux.events.types import as_json
 from paymux.runtime.registry import UnknownConnector
@@ -24,9 +24,6 @@ from paymux.services.transferring import ReversalOrder, TransferOrder
 from paymux.storage import transfers
 from paymux.storage.database import Row
 from paymux.storage.transfers import TRANSFERS, UNKNOWN_TRANSFERS, Decision
-
-# What clients of the tutorial's service get, and send, where there is no time.
-NO_TIME = datetime.min.replace(tzinfo=UTC)
 
 
 class RelatedPayment(msgspec.Struct, rename={"payment_id": "paymentID", "created_at": "createdAt"}):

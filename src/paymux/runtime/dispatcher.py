@@ -304,14 +304,14 @@ def order_of(row: Row) -> Order | Reversal:
         reference=row["reference"], attempt=row["order_number"], idempotency_key=row["order_key"],
         type=TransferType(row["type"]), amount=Amount(row["amount"], asset), source=row["source_reference"],
         destination=row["destination_reference"], description=row["description"],
-        metadata=_metadata(row["metadata"]), created_at=row["created_at"],
+        metadata=transfers.metadata_of(row["metadata"]), created_at=row["created_at"],
     )  # fmt: skip
     if row["reversal"] is None:
         return order
     return Reversal(
         reference=row["reversal"], attempt=row["number"], idempotency_key=row["key"],
         amount=Amount(row["reversal_amount"], asset), payment=row["payment"], order=order,
-        description=row["reversal_description"], metadata=_metadata(row["reversal_metadata"]),
+        description=row["reversal_description"], metadata=transfers.metadata_of(row["reversal_metadata"]),
     )  # fmt: skip
 
 
@@ -319,7 +319,3 @@ def paid_of(installation: UUID, payment: Payment) -> Paid:
     """A payment as it is linked to its order."""
     key = row_key(installation, "payment", payment.reference)
     return Paid(key, payment.reference, payment.type, _STATUSES[fate(payment.status)])
-
-
-def _metadata(text: str | None) -> dict[str, str]:
-    return msgspec.json.decode(text, type=dict[str, str]) if text else {}

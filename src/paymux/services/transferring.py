@@ -119,7 +119,8 @@ class Transferring:
             asset=str(order.asset), source=source, destination=destination,
             metadata=_json(order.metadata), validated=order.validated, scheduled_at=order.scheduled_at,
         )  # fmt: skip
-        attempt_key = _attempt_key(at_work, order.reference, 1)
+        limit = type(at_work.connector).idempotency_key_max
+        attempt_key = idempotency_key(at_work.id.reference, order.reference, 1, limit)
         fresh = False
 
         async def create(db: Connection) -> list[Job]:
@@ -144,7 +145,7 @@ class Transferring:
         """Approve or reject an order. Raises NoSuchTransfer, NotPossible."""
         row = await self.get(wanted)
         # To be rejected it needs no connector: that may be gone.
-        key = _key_for(self._means.registry.get(row["provider"]), row, 1) if decision == "APPROVE" else ""
+        key = self._key_for(row, 1) if decision == "APPROVE" else ""
         await self._do(lambda db: transfers.judge(db, row["key"], decision, key, note))
         _say(decision.lower(), row, note=note)
 
@@ -152,7 +153,7 @@ class Transferring:
         """Try an order again that has surely failed, under a new key. Raises NoSuchTransfer, NotPossible."""
         row = await self.get(wanted)
         number = row["attempts"] + 1
-        key = _key_for(self._means.registry.get(row["provider"]), row, number)
+        key = self._key_for(row, number)
         await self._do(lambda db: transfers.retry(db, row["key"], number, key, note))
         _say("retry", row, note=note)
 
@@ -170,7 +171,7 @@ class Transferring:
         if str(order.asset) != row["asset"]:
             raise WrongOrder("asset", f"the transfer initiation is of {row['asset']}")
         number = row["attempts"] + 1
-        key = _key_for(self._means.registry.get(row["provider"]), row, number)
+        key = self._key_for(row, number)
         new = NewReversal(
             key=row_key(row["installation"], "reversal", order.reference), reference=order.reference,
             description=order.description, amount=order.amount, metadata=_json(order.metadata),
@@ -200,6 +201,11 @@ class Transferring:
         settle = partial(transfers.settle, paid=paid, note=note, payment=made)
         await self._do(partial(_nothing_due, settle, row["key"]))
         _say("settle", row, outcome="paid" if paid else "not sent", note=note)
+
+    def _key_for(self, row: Row, number: int) -> str:
+        """The key of an attempt of an order that is there. Raises UnknownConnector."""
+        limit = self._means.registry.get(row["provider"]).idempotency_key_max
+        return idempotency_key(row["installation"], row["reference"], number, limit)
 
     async def _do(self, work: Work) -> None:
         """One transaction, with the jobs that follow. A collision is nobody's business; a loss is."""
@@ -306,32 +312,20 @@ def _differences(row: Row, new: NewTransfer) -> list[str]:
     before = {
         "type": row["type"], "amount": row["amount"], "asset": row["asset"], "sourceAccountID": row["source"],
         "destinationAccountID": row["destination"], "description": row["description"],
-        "metadata": _read(row["metadata"]), "validated": row["validated"], "scheduledAt": row["scheduled_at"],
+        "metadata": transfers.metadata_of(row["metadata"]), "validated": row["validated"],
+        "scheduledAt": row["scheduled_at"],
     }  # fmt: skip
     after = {
         "type": new.type, "amount": new.amount, "asset": new.asset,
         "sourceAccountID": new.source and new.source[0], "destinationAccountID": new.destination[0],
-        "description": new.description, "metadata": _read(new.metadata), "validated": new.validated,
-        "scheduledAt": new.scheduled_at,
+        "description": new.description, "metadata": transfers.metadata_of(new.metadata),
+        "validated": new.validated, "scheduledAt": new.scheduled_at,
     }  # fmt: skip
     return [field for field, value in after.items() if before[field] != value]
 
 
 def _json(metadata: dict[str, str]) -> str | None:
     return msgspec.json.encode(metadata).decode() if metadata else None
-
-
-def _read(metadata: str | None) -> dict[str, str]:
-    return msgspec.json.decode(metadata, type=dict[str, str]) if metadata else {}
-
-
-def _attempt_key(installation: Installation, reference: str, number: int) -> str:
-    limit = type(installation.connector).idempotency_key_max
-    return idempotency_key(installation.id.reference, reference, number, limit)
-
-
-def _key_for(found: type[Connector[Any]], row: Row, number: int) -> str:
-    return idempotency_key(row["installation"], row["reference"], number, found.idempotency_key_max)
 
 
 async def _nothing_due(

@@ -20,7 +20,7 @@ from paymux.storage.tasks import Job, job_of
 
 _SQL = statements("transfers")
 
-# Raised by functions/transfers.sql.
+# Raised by functions/transfers.sql and transfer_attempts.sql.
 WRONG = "PX004"
 MISSING = "PX005"
 
@@ -110,6 +110,11 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
     stuck: bool = False
     refused: str | None = None
     paid: Paid | None = None
+
+
+def metadata_of(text: str | None) -> dict[str, str]:
+    """Metadata as it is stored."""
+    return msgspec.json.decode(text, type=dict[str, str]) if text else {}
 
 
 async def listed(db: Database, noun: Noun, asked: Asked, limit: int) -> tuple[list[Row], list[Place]]:

@@ -1,4 +1,5 @@
--- Money out. What each of these does is in functions/transfers.sql.
+-- Money out. What each of these does is in functions/transfers.sql and
+-- transfer_attempts.sql.
 
 -- name: list
 -- What stands in braces is filled in by storage/listing.py. The page is chosen first.

@@ -1,4 +1,7 @@
-"""The commands, one file a verb."""
+"""The commands, one file a verb.
+
+A command imports what it needs where it needs it, so that none waits for what only others use.
+"""
 
 import sys
 from typing import Annotated
@@ -19,12 +22,6 @@ from paymux.cli.tasks import tasks
 from paymux.cli.token import token
 from paymux.cli.transfers import transfers
 from paymux.cli.worker import worker
-from paymux.events.sinks.brokers import ExtraMissing
-from paymux.settings import BadSettings
-from paymux.storage.database import DatabaseError
-from paymux.storage.embedded_errors import EmbeddedError
-from paymux.storage.schema import DatabaseTooNew
-from paymux.storage.vault import VaultError
 
 app = typer.Typer(
     name="paymux",
@@ -67,9 +64,6 @@ def main() -> None:
     """Run a command; what the operator can mend is said in a sentence, without a traceback."""
     try:
         app()
-    except (Failed, BadSettings, ExtraMissing, EmbeddedError, VaultError, DatabaseTooNew) as error:
+    except (Failed, OSError) as error:
         typer.echo(f"paymux: {error}", err=True)
-        sys.exit(1)
-    except (OSError, DatabaseError) as error:
-        typer.echo(f"paymux: the database cannot be used: {error}. See PAYMUX_DATABASE_URL.", err=True)
         sys.exit(1)

@@ -7,7 +7,6 @@ from ipaddress import ip_address
 from typing import Annotated, Any
 from urllib.parse import quote
 
-import httpx
 import typer
 
 from paymux import __version__
@@ -47,6 +46,8 @@ class Service:
     """
 
     def __init__(self, url: str) -> None:
+        import httpx
+
         self._url = url if "://" in url else f"http://{url}"
         try:
             address = httpx.URL(self._url)
@@ -107,6 +108,8 @@ class Service:
     def _ask(
         self, method: str, path: str, *, params: Mapping[str, str] | None = None, body: object = None
     ) -> Any:
+        import httpx
+
         try:
             answer = self._http.request(method, path, params=params, json=body)
         except httpx.ConnectError:

@@ -1,8 +1,8 @@
 """``paymux events``: what was told, and events that a sink has refused."""
 
 from typing import Annotated
+from urllib.parse import quote
 
-import httpx
 import typer
 
 from paymux.cli.asking import URL, Everything, Json, Service, Url
@@ -72,7 +72,7 @@ def requeue(
     if letter is not None:
         requeued = service.post(f"{_LETTERS}/{letter}/requeue")["requeued"]
     else:
-        path = f"{_LETTERS}/requeue" + (f"?{httpx.QueryParams({'sink': sink})}" if sink else "")
+        path = f"{_LETTERS}/requeue" + (f"?sink={quote(sink, safe='')}" if sink else "")
         while count := service.post(path)["requeued"]:
             requeued += count
     if as_json:

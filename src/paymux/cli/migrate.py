@@ -1,14 +1,11 @@
 """``paymux migrate``: bring the database to this version's schema."""
 
-import asyncio
-
 import typer
-
-from paymux import bootstrap, settings
 
 
 def migrate() -> None:
     """Bring the database to this version's schema. Serve and worker do so when they start."""
-    with bootstrap.ground(settings.read()) as ground:
-        applied = asyncio.run(bootstrap.migrated(ground))
+    from paymux.cli import service
+
+    applied = service.migrate()
     typer.echo(f"Applied: {', '.join(applied)}." if applied else "The database is up to date.")

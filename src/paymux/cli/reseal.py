@@ -1,10 +1,6 @@
 """``paymux reseal``: seal with the first key what was sealed with others."""
 
-import asyncio
-
 import typer
-
-from paymux import bootstrap, settings
 
 
 def reseal() -> None:
@@ -12,9 +8,9 @@ def reseal() -> None:
 
     Then the older one can go.
     """
-    with bootstrap.ground(settings.read()) as ground:
-        asyncio.run(bootstrap.migrated(ground))
-        resealed = asyncio.run(bootstrap.resealed(ground))
+    from paymux.cli import service
+
+    resealed = service.reseal()
     typer.echo(f"Sealed anew: {resealed.count}.")
     for name, why in resealed.refused.items():
         typer.echo(f"paymux: {name}: {why}", err=True)

@@ -1,13 +1,14 @@
 """``paymux sandbox``: a payment provider that never was, for trying things out."""
 
 import signal
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from paymux.cli.listening import listen, url_of
-from paymux.sandbox.menu import Misbehaviour
-from paymux.sandbox.server import API_KEY, Sandbox
+
+if TYPE_CHECKING:
+    from paymux.sandbox.menu import Misbehaviour
 
 _HOST = "127.0.0.1"
 
@@ -39,6 +40,8 @@ def sandbox(
 
     On this machine alone, for trying things out; it misbehaves when told to.
     """
+    from paymux.sandbox.server import API_KEY, Sandbox
+
     chances = dict(map(_chance, misbehave or ()))
     # Kept from the server's thread, so that this one is told.
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
@@ -50,7 +53,9 @@ def sandbox(
             signal.sigwait({signal.SIGINT, signal.SIGTERM})
 
 
-def _chance(text: str) -> tuple[Misbehaviour, float]:
+def _chance(text: str) -> "tuple[Misbehaviour, float]":
+    from paymux.sandbox.menu import Misbehaviour
+
     name, _, chance = text.partition("=")
     if name not in list(Misbehaviour):
         raise typer.BadParameter(f"{name!r} is not one of {', '.join(Misbehaviour)}")

@@ -4,8 +4,6 @@ from typing import Annotated
 
 import typer
 
-from paymux.api.auth import tokens
-
 token = typer.Typer(
     help="Tokens that programs log in with.",
     no_args_is_help=True,
@@ -27,6 +25,8 @@ def new(
     ] = None,
 ) -> None:
     """Make a token. It is shown once; the service is given the line with its hash, in PAYMUX_API_TOKENS."""
+    from paymux.api.auth import tokens
+
     try:
         made, line = tokens.new(name, tokens.scopes(scope or ["read"]))
     except tokens.BadTokens as error:

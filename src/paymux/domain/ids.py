@@ -184,11 +184,12 @@ def row_digest(installation: UUID, kind: str, reference: str) -> bytes:
         named = reference.encode()
     except UnicodeEncodeError as error:
         raise InvalidText(reference) from error
-    return blake2b(_key_prefix(installation, kind) + named, digest_size=16).digest()
+    return blake2b(key_prefix(installation, kind) + named, digest_size=16).digest()
 
 
 @lru_cache(1024)
-def _key_prefix(installation: UUID, kind: str) -> bytes:
+def key_prefix(installation: UUID, kind: str) -> bytes:
+    """What ``row_digest`` hashes before the reference."""
     return installation.bytes + _length_prefixed(kind)
 
 

@@ -8,8 +8,8 @@ from uuid import UUID
 
 import msgspec
 
-from paymux.ingestion.page import Page, columns, hashes
-from paymux.ingestion.rows import Row, whole
+from paymux.ingestion.page import Page, columns, count, hashes
+from paymux.ingestion.rows import Columns, whole
 from paymux.observe.instruments import Instruments
 from paymux.storage import pages
 from paymux.storage.database import COLLISION, SUPERSEDED, Connection, Database, DatabaseError, code_of
@@ -81,14 +81,13 @@ class Ingester:
         # Even of nothing: a run that lost its task must find out.
         writes = True
         # A run whose pages have been mostly new is reading history: there is nothing to ask.
-        if len(fresh) >= ASK_FIRST_FROM and counts.added * 2 <= counts.seen:
+        if count(fresh) >= ASK_FIRST_FROM and counts.added * 2 <= counts.seen:
             fresh = await self._differing(holder, fresh)
             writes = bool(fresh or state is not None or also is not None or not page.payments_only)
         added = changed = 0
         with self._instruments.page() as seen:
             if writes:
-                rows = [whole(holder.uuid, row) for row in fresh]
-                added, changed = await self._write(holder, page, columns(rows), state, also)
+                added, changed = await self._write(holder, page, whole(holder.uuid, fresh), state, also)
             unchanged = max(0, page.seen - len(page.aside) - added - changed)
             seen.held(holder.provider, page.kinds, (added, changed, unchanged, len(page.aside)))
         counts.seen += page.seen
@@ -99,22 +98,24 @@ class Ingester:
         if added or changed:
             self._told()
 
-    async def _differing(self, holder: Holder, rows: list[Row]) -> list[Row]:
-        """Of payment rows, those that the database does not have like that. Raises Superseded."""
+    async def _differing(self, holder: Holder, payments: Columns) -> Columns:
+        """Of payments, those that the database does not have like that. Raises Superseded."""
         asked = holder.installation, holder.task, holder.token
         try:
-            positions = await pages.fresh_payments(self._database, asked, *hashes(rows))
+            positions = await pages.fresh_payments(self._database, asked, *hashes(payments))
         except DatabaseError as error:
             if code_of(error) == SUPERSEDED:
                 raise Superseded(Superseded.__doc__) from None
             raise
-        return [rows[position - 1] for position in positions]
+        if not positions:
+            return ()
+        return tuple(tuple([column[position - 1] for position in positions]) for column in payments)
 
     async def _write(
         self,
         holder: Holder,
         page: Page,
-        payments: pages.Columns,
+        payments: Columns,
         state: str | None,
         also: Callable[[Connection], Awaitable[Any]] | None,
     ) -> tuple[int, int]:

@@ -5,8 +5,9 @@ payment the last wins; reports with a time or a name of their own are all kept.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
+from itertools import islice
 from typing import Any, Final, TypeVar
 from uuid import UUID
 
@@ -17,16 +18,25 @@ from paymux.domain.aside import SetAside
 from paymux.domain.balance import Balance
 from paymux.domain.errors import DomainError
 from paymux.domain.payment import Payment
-from paymux.ingestion.rows import Row, Unusable, account_row, aside_row, balance_row, payment_row
+from paymux.ingestion.plain import plain_payments
+from paymux.ingestion.rows import (
+    Columns,
+    Row,
+    Unusable,
+    account_row,
+    aside_row,
+    balance_row,
+    payment_row,
+)
 from paymux.storage.database import Key
 
 # More than this in one transaction holds locks too long; a provider's page is rarely above 1,000.
 RECORDS_MAX = 10_000
 # Characters of raw forms. It is one message to the database, which takes no more than a gigabyte.
 RAWS_MAX = 256 * 1024 * 1024
-# Places in a payment's row, and that of the raw form in an account's.
-_KEY, _RAW, _HASH, _REPORT, _REPORTED, _PLACE = 0, 14, 15, 16, 18, 19
-_ACCOUNT_RAW = 7
+# Places in a payment's row; in that of an account or a record set aside, that of the raw form.
+_KEY, _RAW, _HASH, _REPORT, _REPORTED, _PLACE = 0, 12, 13, 14, 16, 17
+_ACCOUNT_RAW, _ASIDE_RAW = 7, 3
 _NEVER: Final = datetime.min.replace(tzinfo=UTC)
 
 R = TypeVar("R", bound=msgspec.Struct)
@@ -37,7 +47,7 @@ class PageTooLarge(ValueError):
 
 
 class Page:
-    """Rows of each kind, ready to be committed; ``seen`` counts the records they came from.
+    """Rows of each kind, payments in columns; ``seen`` counts the records they came from.
 
     Raises:
         PageTooLarge: when it holds more than RECORDS_MAX records, or RAWS_MAX characters of raw forms.
@@ -57,11 +67,10 @@ class Page:
         self.seen = len(self.aside)
         self.accounts = _last(self._rows(accounts, account_row, "account"))
         self.balances = _rounds(self._rows(balances, balance_row, "balance"))
-        self.payments = _reports(self._rows(payments, payment_row, "payment"))
-        for rows, place in (self.accounts, _ACCOUNT_RAW), (self.payments, _RAW), (self.aside, -1):
-            raws = sum(len(row[place]) for row in rows if row[place])
-            if raws > RAWS_MAX:
-                raise PageTooLarge(PageTooLarge.__doc__)
+        self.payments = self._payments(payments)
+        _bounded(self.payments[_RAW] if self.payments else ())
+        _bounded(row[_ACCOUNT_RAW] for row in self.accounts)
+        _bounded(row[_ASIDE_RAW] for row in self.aside)
 
     @property
     def payments_only(self) -> bool:
@@ -71,7 +80,16 @@ class Page:
     @property
     def kinds(self) -> dict[str, int]:
         """How many of each kind; what the page says twice is counted once."""
-        return {"account": len(self.accounts), "balance": len(self.balances), "payment": len(self.payments)}
+        return {"account": len(self.accounts), "balance": len(self.balances), "payment": count(self.payments)}
+
+    def _payments(self, records: Iterable[Payment | SetAside]) -> Columns:
+        room = RECORDS_MAX - self.seen
+        read = list(islice(records, room + 1))
+        plain = plain_payments(self._installation, read) if len(read) <= room else None
+        if plain is None:
+            return columns(_reports(self._rows(read, payment_row, "payment")))
+        self.seen += len(read)
+        return plain
 
     def _rows(self, records: Iterable[R | SetAside], make: Callable[[UUID, R], Row], kind: str) -> list[Row]:
         rows = []
@@ -97,16 +115,24 @@ def _raw(record: Any) -> Any:
     return raw if isinstance(raw, str | bytes) and raw else record
 
 
-def columns(rows: list[Row]) -> tuple[Any, ...] | None:
-    """One tuple a column, None for one without a value; None for no rows."""
-    if not rows:
-        return None
-    return tuple(None if column.count(None) == len(rows) else column for column in zip(*rows, strict=True))
+def columns(rows: list[Row]) -> Columns:
+    """One tuple a column; nothing for no rows."""
+    return tuple(zip(*rows, strict=True))
 
 
-def hashes(rows: list[Row]) -> tuple[list[Key], list[Key]]:
-    """Keys and content hashes of payment rows, for asking which of them are new."""
-    return [row[_KEY] for row in rows], [row[_HASH] for row in rows]
+def count(found: Columns) -> int:
+    """How many rows the columns are of."""
+    return len(found[0]) if found else 0
+
+
+def hashes(payments: Columns) -> tuple[Sequence[Key], Sequence[Key]]:
+    """Keys and content hashes, for asking which of them are new."""
+    return payments[_KEY], payments[_HASH]
+
+
+def _bounded(raws: Iterable[str | bytes | None]) -> None:
+    if sum(map(len, filter(None, raws))) > RAWS_MAX:
+        raise PageTooLarge(PageTooLarge.__doc__)
 
 
 def _last(rows: list[Row]) -> list[Row]:

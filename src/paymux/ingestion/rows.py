@@ -33,11 +33,13 @@ RAW_MAX = 4 * 1024 * 1024
 RAW_KEPT = 10_000
 
 # Reports that have no time of their own are told apart by microseconds, and need a few after the last.
-_LAST_SECOND: Final = datetime.max.replace(tzinfo=UTC, microsecond=0)
+LAST_SECOND: Final = datetime.max.replace(tzinfo=UTC, microsecond=0)
 
 Row: TypeAlias = tuple[Any, ...]
+# Rows the other way round, all columns equally long; empty for no rows.
+Columns: TypeAlias = tuple[tuple[Any, ...], ...]
 # Sorted: a provider that shuffles its keys has said nothing new. The hook takes subclasses of text as text.
-_encode = msgspec.json.Encoder(order="sorted", enc_hook=str.__str__).encode
+encode = msgspec.json.Encoder(order="sorted", enc_hook=str.__str__).encode
 
 
 class Unusable(Exception):
@@ -62,8 +64,8 @@ def account_row(installation: UUID, record: Account) -> Row:
     asset = _text(record.default_asset, "default_asset", TEXT_MAX)
     asset = asset and str(Asset.parse(asset))
     created = _instant(record.created_at, "created_at")
-    metadata = _metadata(record.metadata)
-    hashed = digest(_encode((reference, kind, name, asset, created, metadata)))
+    metadata = metadata_text(record.metadata)
+    hashed = digest(encode((reference, kind, name, asset, created, metadata)))
     return (
         _key(installation, "account", reference), reference, kind, name, asset, created, metadata,
         raw_text(record.raw), hashed,
@@ -82,7 +84,7 @@ def balance_row(installation: UUID, record: Balance) -> Row:
 
 
 def payment_row(installation: UUID, record: Payment) -> Row:
-    """Columns of ``payment_page``, in its order, but for what ``whole`` adds. Raises Unusable.
+    """Columns of ``payment_page``, in its order, but for what ``whole`` makes of them. Raises Unusable.
 
     Most rows are of payments that have not changed: what telling that takes is done here, and no more.
     """
@@ -104,8 +106,8 @@ def payment_row(installation: UUID, record: Payment) -> Row:
     named = None if record.report is None else _reference(record.report, "report")
     created = _instant(record.created_at, "created_at")
     reported = _instant(record.reported_at, "reported_at")
-    metadata = _metadata(record.metadata)
-    content = _encode(
+    metadata = metadata_text(record.metadata)
+    content = encode(
         (reference, kind, status, scheme, asset, minor, first, source, destination, created, metadata,
          named, reported)
     )  # fmt: skip
@@ -117,19 +119,19 @@ def payment_row(installation: UUID, record: Payment) -> Row:
         report = hashed
     return (
         _key(installation, "payment", reference), reference, kind, status, scheme, asset, minor, first,
-        None, source, None, destination, created, metadata, _raw(record.raw), hashed, report, named, reported,
-        None, None,
+        source, destination, created, metadata, _raw(record.raw), hashed, report, named, reported, None, None,
     )  # fmt: skip
 
 
-def whole(installation: UUID, row: Row) -> Row:
-    """A payment's row with the keys of its accounts, and its raw form compact."""
-    source, destination = row[9], row[11]
+def whole(installation: UUID, payments: Columns) -> Columns:
+    """Columns of ``payment_page``: accounts by their keys, raw forms compact, and the accounts named."""
+    if not payments:
+        return ()
+    *before, sources, destinations, created, metadata, raws = payments[:13]
+    named = {text: _account_key(installation, text) for text in {*sources, *destinations} if text is not None}
     return (
-        *row[:8],
-        source and _account_key(installation, source), source,
-        destination and _account_key(installation, destination), destination,
-        *row[12:14], raw_text(row[14]), *row[15:],
+        *before, tuple(map(named.get, sources)), tuple(map(named.get, destinations)), created, metadata,
+        tuple(map(raw_text, raws)), *payments[13:], tuple(named.values()), tuple(named),
     )  # fmt: skip
 
 
@@ -149,7 +151,7 @@ def aside_row(record: SetAside) -> Row:
     raw = record.raw if record.raw is None else storable(record.raw)
     if raw is not None and len(raw) > RAW_MAX:
         raw = raw[:RAW_KEPT]
-    return digest(_encode((kind, reason, raw))), kind, reason, raw
+    return digest(encode((kind, reason, raw))), kind, reason, raw
 
 
 def storable(value: object) -> str:
@@ -243,7 +245,7 @@ def _amount(value: Any, field: str) -> Amount:
 def _instant(value: Any, field: str) -> datetime | None:
     if value is None:
         return None
-    if type(value) is datetime and value.tzinfo is UTC and NO_TIME < value <= _LAST_SECOND:
+    if type(value) is datetime and value.tzinfo is UTC and NO_TIME < value <= LAST_SECOND:
         return value  # nearly always, and then in half of the time
     if not isinstance(value, datetime) or value.utcoffset() is None:
         raise Unusable(f"{field}: must be a time with its zone, got {storable(value)[:100]!r}")
@@ -253,13 +255,14 @@ def _instant(value: Any, field: str) -> datetime | None:
         except OverflowError:
             raise Unusable(f"{field}: in UTC outside the years 1 to 9999") from None
         value = datetime.combine(utc.date(), utc.time(), UTC)  # of the exact class, whatever it was before
-    if value > _LAST_SECOND:
-        return _LAST_SECOND
+    if value > LAST_SECOND:
+        return LAST_SECOND
     # The driver would take it for minus infinity.
     return None if value == NO_TIME else value
 
 
-def _metadata(value: Any) -> str | None:
+def metadata_text(value: Any) -> str | None:
+    """As JSON, in one form whatever its order. Raises Unusable."""
     if value is None or value == {}:
         return None
     if not isinstance(value, dict) or not all(
@@ -267,4 +270,4 @@ def _metadata(value: Any) -> str | None:
     ):
         raise Unusable("metadata: must be text by text")
     _text("".join((*value, *value.values())), "metadata", METADATA_MAX)
-    return _encode(value).decode()
+    return encode(value).decode()

@@ -10,11 +10,14 @@ from paymux.storage.database import Connection, Database, Key
 from paymux.storage.statements import statements
 
 _SQL = statements("pages")
-Columns = tuple[Any, ...] | None
+Columns = Sequence[Sequence[Any]]
 
 
 async def fresh_payments(
-    db: Database | Connection, holder: tuple[int, UUID | None, int | None], keys: list[Key], hashes: list[Key]
+    db: Database | Connection,
+    holder: tuple[int, UUID | None, int | None],
+    keys: Sequence[Key],
+    hashes: Sequence[Key],
 ) -> list[int]:
     """Positions of the payments whose latest report is not this one; ``holder`` as the first of a PageRow.
 
@@ -25,7 +28,7 @@ async def fresh_payments(
 
 
 class PageRow(msgspec.Struct, frozen=True):
-    """A page in columns; of a kind that is absent, None. ``state`` is JSON, None to leave it."""
+    """A page in columns; of a kind that is absent, none. ``state`` is JSON, None to leave it."""
 
     installation: int
     task: UUID | None
@@ -43,9 +46,20 @@ async def commit_pages(db: Database | Connection, pages: Sequence[PageRow]) -> l
     Raises:
         DatabaseError: with code SUPERSEDED when one of the runs no longer holds its task.
     """
-    rows = [msgspec.structs.astuple(page) for page in pages]
+    rows = [
+        (
+            page.installation, page.task, page.token, page.state,
+            _sent(page.accounts), _sent(page.balances), _sent(page.payments), _sent(page.aside),
+        )
+        for page in pages
+    ]  # fmt: skip
     if len(rows) == 1:
         found = await db.fetch(_SQL["commit_page"], *rows[0])
     else:
         found = await db.fetch(_SQL["commit_pages"], *map(list, zip(*rows, strict=True)))
     return [(row["added"], row["changed"]) for row in found]
+
+
+def _sent(columns: Columns) -> tuple[Sequence[Any] | None, ...] | None:
+    """As composites have it: nothing for a column without a value, or for none at all."""
+    return tuple(column if any(value is not None for value in column) else None for column in columns) or None

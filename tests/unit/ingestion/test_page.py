@@ -14,14 +14,14 @@ from paymux.domain.aside import SetAside
 from paymux.domain.balance import Balance
 from paymux.domain.money import Amount, Asset
 from paymux.domain.payment import Payment, PaymentStatus, PaymentType
-from paymux.ingestion.page import RAWS_MAX, RECORDS_MAX, Page, PageTooLarge, columns, hashes
+from paymux.ingestion.page import RAWS_MAX, RECORDS_MAX, Page, PageTooLarge, columns, count, hashes
 from paymux.ingestion.rows import RAW_MAX
 
 HERE = UUID("93b44ff6-d939-473d-ba59-c754c7cd8777")
 EUR = Asset.parse("EUR/2")
 NOON = datetime(2024, 5, 1, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
-REFERENCE, STATUS, NAMED, REPORTED = 1, 3, 17, 18
+KEY, REFERENCE, STATUS, REPORT = 0, 1, 3, 14
 
 
 def payment(reference: str = "p", status: str = "PENDING", **changes: Any) -> Payment:
@@ -34,17 +34,18 @@ def balance(minor: int, at: datetime | None = None, account: str = "acc") -> Bal
 
 
 def statuses(page: Page) -> list[str]:
-    return [row[STATUS] for row in page.payments]
+    return list(page.payments[STATUS])
 
 
 def test_of_several_snapshots_the_last_wins() -> None:
     """A page that names a payment twice describes it once."""
     page = Page(HERE, payments=[payment(), payment("q"), payment(status="FAILED")])
 
-    assert sorted((row[REFERENCE], row[STATUS]) for row in page.payments) == [
-        ("p", "FAILED"),
-        ("q", "PENDING"),
-    ]
+    assert dict(zip(page.payments[REFERENCE], page.payments[STATUS], strict=True)) == {
+        "p": "FAILED",
+        "q": "PENDING",
+    }
+    assert count(page.payments) == 2
     assert page.seen == 3
 
 
@@ -53,7 +54,7 @@ def test_reports_of_a_payment_are_all_kept() -> None:
     named = [payment(status=status, report=status) for status in ("PENDING", "SUCCEEDED")]
     timed = [payment(status="PENDING", reported_at=NOON), payment(status="PENDING", reported_at=NOON + HOUR)]
 
-    assert len(Page(HERE, payments=[*named, *timed, *named, *timed]).payments) == 4
+    assert count(Page(HERE, payments=[*named, *timed, *named, *timed]).payments) == 4
 
 
 def test_of_a_report_told_twice_the_first_counts() -> None:
@@ -121,7 +122,7 @@ def test_a_bad_record_costs_only_itself() -> None:
         balances=[balance(1, NOON.replace(tzinfo=None))],
     )
 
-    assert [row[REFERENCE] for row in page.payments] == ["a", "b"]
+    assert page.payments[REFERENCE] == ("a", "b")
     assert page.seen == 6
     assert [(kind, reason.partition(":")[0]) for _, kind, reason, _ in page.aside] == [
         ("account", "reference"),
@@ -143,7 +144,7 @@ def test_what_is_no_record_is_set_aside(record: Any) -> None:
     """A mapper that returns nothing, or the wrong thing, shows in the counts and not as a crash."""
     page = Page(HERE, payments=[payment("a"), record, payment("b")], accounts=[record])
 
-    assert [row[REFERENCE] for row in page.payments] == ["a", "b"]
+    assert page.payments[REFERENCE] == ("a", "b")
     assert [kind for _, kind, _, _ in page.aside] == ["account", "payment"]
     assert all("must be a record of class" in reason for _, _, reason, _ in page.aside)
 
@@ -174,7 +175,7 @@ def test_an_error_that_nobody_thought_of_names_itself() -> None:
     msgspec.structs.force_setattr(minor, "minor", 10**5000)
     page = Page(HERE, payments=[payment(amount=minor), payment("b")])
 
-    assert [row[REFERENCE] for row in page.payments] == ["b"]
+    assert page.payments[REFERENCE] == ("b",)
     assert page.aside[0][2].startswith("ValueError: ")
 
 
@@ -212,7 +213,7 @@ def test_the_raw_forms_of_a_page_have_a_limit() -> None:
     """The database would refuse it, and not say why; however bad the records are."""
     many = RAWS_MAX // RAW_MAX
     largest = [payment(str(number), raw="x" * RAW_MAX) for number in range(many + 1)]
-    assert len(Page(HERE, payments=largest[:many]).payments) == many
+    assert count(Page(HERE, payments=largest[:many]).payments) == many
     with pytest.raises(PageTooLarge, match="256 MiB"):
         Page(HERE, payments=largest)
     with pytest.raises(PageTooLarge):
@@ -232,14 +233,14 @@ def test_an_error_of_the_source_is_let_out() -> None:
 
 def test_columns_are_equally_long() -> None:
     """Or the database would fill them up with nulls."""
-    page = Page(HERE, payments=[payment("a"), payment("b", source="s")])
-    made = columns(page.payments)
-
-    assert made is not None
-    assert {len(column) for column in made if column is not None} == {2}
-    assert columns([]) is None
-    keys, contents = hashes(page.payments)
-    assert len(set(keys)) == len(set(contents)) == 2
+    for page in (
+        Page(HERE, payments=[payment("a"), payment("b", source="s")]),
+        Page(HERE, payments=[payment("a"), payment("b", source="s", report="r")]),
+    ):
+        assert {len(column) for column in page.payments} == {2}
+        keys, contents = hashes(page.payments)
+        assert len(set(keys)) == len(set(contents)) == 2
+    assert columns([]) == Page(HERE).payments == ()
 
 
 reports = st.builds(
@@ -254,8 +255,12 @@ reports = st.builds(
 @given(st.lists(reports, max_size=12))
 def test_folding_twice_is_folding_once(records: list[Payment]) -> None:
     """What is left names each report once, so it is left alone."""
-    once = Page(HERE, payments=records).payments
-    kept = [(row[0], row[16]) for row in once]
 
-    assert len(set(kept)) == len(kept)
-    assert set(kept) == {(row[0], row[16]) for one in records for row in Page(HERE, payments=[one]).payments}
+    def kept(records: list[Payment]) -> list[tuple[Any, Any]]:
+        found = Page(HERE, payments=records).payments
+        return list(zip(found[KEY], found[REPORT], strict=True)) if found else []
+
+    once = kept(records)
+
+    assert len(set(once)) == len(once)
+    assert set(once) == {report for one in records for report in kept([one])}

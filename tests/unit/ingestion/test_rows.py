@@ -32,7 +32,7 @@ from paymux.storage.database import Key
 HERE = UUID("93b44ff6-d939-473d-ba59-c754c7cd8777")
 EUR = Asset.parse("EUR/2")
 NOON = datetime(2024, 5, 1, 12, tzinfo=UTC)
-KEY, TYPE, ASSET, MINOR, FIRST, CREATED, METADATA, HASH, REPORT, REPORTED = 0, 2, 5, 6, 7, 12, 13, 15, 16, 18
+KEY, TYPE, ASSET, MINOR, FIRST, CREATED, METADATA, HASH, REPORT, REPORTED = 0, 2, 5, 6, 7, 10, 11, 13, 14, 16
 NAUGHTY = [
     "emoji \U0001f600 and a family \U0001f469\u200d\U0001f469\u200d\U0001f466",
     "right to left: \u05e9\u05dc\u05d5\u05dd \u202eevil\u202c",
@@ -79,7 +79,7 @@ def test_naughty_text_goes_through_untouched(text: str) -> None:
     """Providers send what their customers type; it is kept as it is."""
     paid = row(payment(reference=text, source=text, destination=text, report=text, metadata={text: text}))
 
-    assert [paid[place] for place in (1, 9, 11, 17)] == [text] * 4
+    assert [paid[place] for place in (1, 8, 9, 15)] == [text] * 4
     assert msgspec.json.decode(paid[METADATA]) == {text: text}
     described = row(account(reference=text, name=text))
     assert (described[1], described[3]) == (text, text)
@@ -333,7 +333,9 @@ def test_a_record_of_anything_makes_a_row_or_is_refused(
         made = row(msgspec.structs.replace(record, **known))
     except (Unusable, DomainError):
         return
-    for value in whole(HERE, made) if make is payment else made:
+    if make is payment:
+        made = tuple(value for column in whole(HERE, tuple(zip(made))) for value in column)
+    for value in made:
         if isinstance(value, str):
             assert b"\0" not in value.encode()
         else:

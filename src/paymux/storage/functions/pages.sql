@@ -16,12 +16,13 @@ CREATE TYPE balance_page AS (
 -- Each row is one report; one without a time is said now, and one without `reports` is a snapshot.
 CREATE TYPE payment_page AS (
     keys uuid[], refs text[], types text[], statuses text[], schemes text[], assets text[], amounts text[],
-    first_amounts text[], sources uuid[], source_refs text[], destinations uuid[], destination_refs text[],
-    created timestamptz[], metadata text[], raws text[], hashes uuid[], reports uuid[], report_refs text[],
-    reported timestamptz[],
+    first_amounts text[], sources uuid[], destinations uuid[], created timestamptz[], metadata text[],
+    raws text[], hashes uuid[], reports uuid[], report_refs text[], reported timestamptz[],
     -- Only where the page has several reports of the payment: the report's place among those without a
     -- time, and the latest time of all.
-    places integer[], until timestamptz[]
+    places integer[], until timestamptz[],
+    -- The accounts that are named, each once.
+    accounts uuid[], account_refs text[]
 );
 CREATE TYPE aside_page AS (ids uuid[], kinds text[], reasons text[], raws text[]);
 
@@ -87,7 +88,7 @@ LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 BEGIN
     -- Accounts before payments, as in every page: nobody waits in a circle.
-    PERFORM stub_accounts(p_installation, p_run, p.sources || p.destinations, p.source_refs || p.destination_refs);
+    PERFORM stub_accounts(p_installation, p_run, p.accounts, p.account_refs);
     WITH fresh AS MATERIALIZED (
         SELECT i.key, i.reference, i.type, i.status, i.scheme, i.asset, i.amount, i.first_amount, i.source,
                i.destination, i.created_at, i.metadata::jsonb AS metadata, i.raw, i.hash, i.report_reference, i.place,

@@ -131,7 +131,7 @@ def whole(installation: UUID, payments: Columns) -> Columns:
     named = {text: _account_key(installation, text) for text in {*sources, *destinations} if text is not None}
     return (
         *before, tuple(map(named.get, sources)), tuple(map(named.get, destinations)), created, metadata,
-        tuple(map(raw_text, raws)), *payments[13:], tuple(named.values()), tuple(named),
+        tuple(map(raw_text, raws)), *payments[13:], tuple(named.values()), tuple(named), (), (),
     )  # fmt: skip
 
 

@@ -1,6 +1,8 @@
 """Writes a page. The statements are in functions/pages.sql."""
 
+from collections import Counter
 from collections.abc import Sequence
+from itertools import chain
 from typing import Any
 from uuid import UUID
 
@@ -11,6 +13,8 @@ from paymux.storage.statements import statements
 
 _SQL = statements("pages")
 Columns = Sequence[Sequence[Any]]
+# Places in ``payment_page``.
+_KEY, _ACCOUNT, _PAGES = 0, 19, 21
 
 
 async def fresh_payments(
@@ -46,18 +50,50 @@ async def commit_pages(db: Database | Connection, pages: Sequence[PageRow]) -> l
     Raises:
         DatabaseError: with code SUPERSEDED when one of the runs no longer holds its task.
     """
+    if len(pages) > 1 and _mergeable(pages):
+        return await _commit_payments(db, pages)
     rows = [
-        (
-            page.installation, page.task, page.token, page.state,
-            _sent(page.accounts), _sent(page.balances), _sent(page.payments), _sent(page.aside),
-        )
-        for page in pages
-    ]  # fmt: skip
+        (page.installation, page.task, page.token, page.state, *map(_sent, _kinds(page))) for page in pages
+    ]
     if len(rows) == 1:
         found = await db.fetch(_SQL["commit_page"], *rows[0])
     else:
         found = await db.fetch(_SQL["commit_pages"], *map(list, zip(*rows, strict=True)))
     return [(row["added"], row["changed"]) for row in found]
+
+
+def _mergeable(pages: Sequence[PageRow]) -> bool:
+    """Whether they are of runs, hold payments and nothing else, and no payment is in two of them."""
+    keys = [set(page.payments[_KEY]) for page in pages if page.payments and not any(_others(page))]
+    return len(keys) == len(pages) and len(set().union(*keys)) == sum(map(len, keys))
+
+
+async def _commit_payments(db: Database | Connection, pages: Sequence[PageRow]) -> list[tuple[int, int]]:
+    columns = [tuple(chain(*parts)) for parts in zip(*(page.payments for page in pages), strict=True)]
+    # Numbers of the pages, once a payment and once an account.
+    columns[_PAGES:] = [
+        tuple(number for number, page in enumerate(pages, 1) for _ in page.payments[place])
+        for place in (_KEY, _ACCOUNT)
+    ]
+    found = await db.fetchrow(
+        _SQL["commit_payments"],
+        [page.installation for page in pages],
+        [page.task for page in pages],
+        [page.token for page in pages],
+        _sent(columns),
+    )
+    added, filed = (Counter(keys or ()) for keys in found or ((), ()))
+    keys = [set(page.payments[_KEY]) for page in pages]
+    news = [sum(added[key] for key in mine) for mine in keys]
+    return [(new, sum(filed[key] for key in mine) - new) for new, mine in zip(news, keys, strict=True)]
+
+
+def _others(page: PageRow) -> tuple[object, ...]:
+    return page.task is None, page.state is not None, page.accounts, page.balances, page.aside
+
+
+def _kinds(page: PageRow) -> tuple[Columns, ...]:
+    return page.accounts, page.balances, page.payments, page.aside
 
 
 def _sent(columns: Columns) -> tuple[Sequence[Any] | None, ...] | None:

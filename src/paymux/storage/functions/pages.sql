@@ -22,7 +22,10 @@ CREATE TYPE payment_page AS (
     -- time, and the latest time of all.
     places integer[], until timestamptz[],
     -- The accounts that are named, each once.
-    accounts uuid[], account_refs text[]
+    accounts uuid[], account_refs text[],
+    -- Only where payments of several pages come together: the number of the page that each, and each
+    -- account, is of.
+    pages integer[], account_pages integer[]
 );
 CREATE TYPE aside_page AS (ids uuid[], kinds text[], reasons text[], raws text[]);
 
@@ -66,12 +69,15 @@ END
 $$;
 
 -- Accounts that a payment or a balance names and nobody has described.
-CREATE FUNCTION stub_accounts(p_installation integer, p_run bigint, p_keys uuid[], p_refs text[])
+CREATE FUNCTION stub_accounts(
+    p_installations integer[], p_runs bigint[], p_keys uuid[], p_refs text[], p_pages integer[]
+)
 RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
     INSERT INTO account (key, installation, reference, type, run, created_at)
-    SELECT DISTINCT ON (i.key) i.key, p_installation, i.reference, 'UNKNOWN', p_run, now()
-    FROM unnest(p_keys, p_refs) AS i (key, reference)
+    SELECT DISTINCT ON (i.key) i.key, p_installations[coalesce(i.page, 1)], i.reference, 'UNKNOWN',
+           p_runs[coalesce(i.page, 1)], now()
+    FROM unnest(p_keys, p_refs, p_pages) AS i (key, reference, page)
     WHERE i.key IS NOT NULL AND NOT EXISTS (SELECT FROM account a WHERE a.key = i.key)
     ORDER BY i.key
     ON CONFLICT DO NOTHING;
@@ -82,15 +88,19 @@ $$;
 -- reports says, with the initial amount of the earliest, whatever order they come in. A change of the
 -- latest is told. A report without an identity of its own gets one from what it changes: the same change
 -- is the same report, and going back to an earlier content is a new one.
-CREATE FUNCTION ingest_payments(p_installation integer, p_run bigint, p payment_page)
-RETURNS TABLE (added integer, changed integer)
+-- They are of one page, or of several, with installation and run of each; then no payment may be in two of
+-- them, and the keys are returned of those that were added and, once a report, of those a report was filed of.
+CREATE FUNCTION ingest_payments(p_installations integer[], p_runs bigint[], p payment_page)
+RETURNS TABLE (added integer, changed integer, added_keys uuid[], filed_keys uuid[])
 LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 BEGIN
     -- Accounts before payments, as in every page: nobody waits in a circle.
-    PERFORM stub_accounts(p_installation, p_run, p.accounts, p.account_refs);
+    IF p.accounts IS NOT NULL THEN
+        PERFORM stub_accounts(p_installations, p_runs, p.accounts, p.account_refs, p.account_pages);
+    END IF;
     WITH fresh AS MATERIALIZED (
-        SELECT i.key, i.reference, i.type, i.status, i.scheme, i.asset, i.amount, i.first_amount, i.source,
+        SELECT coalesce(i.page, 1) AS page, i.key, i.reference, i.type, i.status, i.scheme, i.asset, i.amount, i.first_amount, i.source,
                i.destination, i.created_at, i.metadata::jsonb AS metadata, i.raw, i.hash, i.report_reference, i.place,
                coalesce(i.report, md5(coalesce(o.head::text, '') || i.hash)::uuid) AS report,
                -- Without a time it is what the provider says now: later than all else, in the page's order.
@@ -99,10 +109,10 @@ BEGIN
                    + coalesce(i.place, 0) * interval '1 microsecond') AS reported_at
         FROM unnest(p.keys, p.refs, p.types, p.statuses, p.schemes, p.assets, p.amounts::numeric[],
                     p.first_amounts::numeric[], p.sources, p.destinations, p.created, p.metadata, p.raws, p.hashes,
-                    p.reports, p.report_refs, p.reported, p.places, p.until)
+                    p.reports, p.report_refs, p.reported, p.places, p.until, p.pages)
              AS i (key, reference, type, status, scheme, asset, amount, first_amount, source,
                     destination, created_at, metadata, raw, hash, report, report_reference, reported_at, place,
-                    until)
+                    until, page)
         LEFT JOIN payment o ON o.key = i.key
         WHERE o.key IS NULL OR (o.hash <> i.hash AND (i.report IS NULL OR NOT EXISTS (
             SELECT FROM adjustment a WHERE a.payment = i.key AND a.report = i.report)))
@@ -110,7 +120,8 @@ BEGIN
         INSERT INTO adjustment (payment, report, reference, type, status, scheme, asset, amount, initial_amount,
                                 source, destination, metadata, reported_at, run, raw)
         SELECT f.key, f.report, f.report_reference, f.type, f.status, f.scheme, f.asset, f.amount,
-               nullif(f.first_amount, f.amount), f.source, f.destination, f.metadata, f.reported_at, p_run, f.raw
+               nullif(f.first_amount, f.amount), f.source, f.destination, f.metadata, f.reported_at,
+               p_runs[f.page], f.raw
         FROM fresh f ORDER BY f.key, f.report
         ON CONFLICT DO NOTHING
         RETURNING payment, report
@@ -135,7 +146,7 @@ BEGIN
         INSERT INTO payment AS o (key, installation, reference, type, first_type, status, scheme, asset, amount,
                                   initial_amount, source, destination, metadata, hash, head, head_at, first_at,
                                   created_at)
-        SELECT l.key, p_installation, l.reference, l.type, l.type, l.status, l.scheme, l.asset, l.amount,
+        SELECT l.key, p_installations[l.page], l.reference, l.type, l.type, l.status, l.scheme, l.asset, l.amount,
                l.initial, l.source, l.destination, l.metadata, l.hash, l.report, l.reported_at, l.first_at, l.since
         FROM latest l ORDER BY l.key
         ON CONFLICT (key) DO UPDATE SET
@@ -164,18 +175,21 @@ BEGIN
                 WHEN o.created_at = o.first_at THEN least(o.first_at, excluded.first_at)
                 ELSE o.created_at END,
             updated_at = now()
-        RETURNING o.key, o.head, o.head_at, o.created_at, o.annotations, o.metadata, o.xmax = 0 AS added
+        RETURNING o.key, o.installation, o.head, o.head_at, o.created_at, o.annotations, o.metadata,
+                  o.xmax = 0 AS added
     ), told AS (
         INSERT INTO event (installation, type, object, part, facts)
-        SELECT p_installation, 'SAVED_PAYMENT', w.key, w.head,
+        SELECT w.installation, 'SAVED_PAYMENT', w.key, w.head,
                -- Otherwise the report holds it all.
                CASE WHEN w.annotations IS NOT NULL
                     THEN json_build_object('report', w.head, 'metadata', w.metadata)::text END
         FROM written w WHERE ((w.key, w.head) IN (SELECT n.payment, n.report FROM filed n)) IS TRUE
         ORDER BY w.head_at, w.created_at, w.key
     )
-    SELECT w.added, ((SELECT count(*) FROM filed) - w.added)::integer INTO added, changed
-    FROM (SELECT count(*) FILTER (WHERE written.added)::integer AS added FROM written) w;
+    SELECT w.added, (f.filed - w.added)::integer, w.keys, f.keys INTO added, changed, added_keys, filed_keys
+    FROM (SELECT count(*) FILTER (WHERE o.added)::integer AS added,
+                 array_agg(o.key) FILTER (WHERE o.added AND p.pages IS NOT NULL) AS keys FROM written o) w,
+         (SELECT count(*) AS filed, array_agg(n.payment) FILTER (WHERE p.pages IS NOT NULL) AS keys FROM filed n) f;
     -- The rows are locked by now, so each statement from here on sees all of their reports.
     IF changed > 0 THEN PERFORM keep_initial_amounts(p.keys); END IF;
     RETURN NEXT;
@@ -210,7 +224,7 @@ DECLARE
     v_opened integer;
     v_total integer := 0;
 BEGIN
-    PERFORM stub_accounts(p_installation, p_run, p.accounts, p.refs);
+    PERFORM stub_accounts(ARRAY[p_installation], ARRAY[p_run], p.accounts, p.refs, NULL);
     -- One writer an account: intervals are read before they are written.
     PERFORM FROM account WHERE key = ANY (p.accounts) ORDER BY key FOR NO KEY UPDATE;
     FOR v_round IN 1 .. (SELECT max(r) FROM unnest(p.rounds) AS r) LOOP
@@ -315,7 +329,7 @@ BEGIN
         added := added + v.added;
     END IF;
     IF (p_payments).keys IS NOT NULL THEN
-        SELECT * INTO v FROM ingest_payments(p_installation, p_token, p_payments);
+        SELECT * INTO v FROM ingest_payments(ARRAY[p_installation], ARRAY[p_token], p_payments);
         added := added + v.added;
         changed := changed + v.changed;
     END IF;
@@ -330,5 +344,29 @@ BEGIN
             seen = s.seen + excluded.seen, last_seen_at = now(), replayed_at = NULL;
     END IF;
     RETURN NEXT;
+END
+$$;
+
+-- Commits pages of several runs that hold a few payments each and nothing else, as commit_page would one
+-- after the other: what a statement costs beside its rows, they share.
+CREATE FUNCTION commit_payments(
+    p_installations integer[], p_tasks uuid[], p_tokens bigint[], p_payments payment_page
+)
+RETURNS TABLE (added_keys uuid[], filed_keys uuid[])
+LANGUAGE plpgsql
+SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off
+AS $$
+#variable_conflict use_column
+DECLARE
+    v_held integer;
+BEGIN
+    SELECT count(*) INTO v_held FROM (
+        SELECT FROM unnest(p_tasks, p_tokens) AS r (task, token) JOIN task t ON t.id = r.task AND t.token = r.token
+        WHERE NOT t.cancelled ORDER BY t.id FOR SHARE OF t
+    ) held;
+    IF v_held < cardinality(p_tasks) THEN
+        RAISE EXCEPTION 'one of these runs no longer holds its task' USING ERRCODE = 'PX002';
+    END IF;
+    RETURN QUERY SELECT i.added_keys, i.filed_keys FROM ingest_payments(p_installations, p_tokens, p_payments) i;
 END
 $$;

@@ -12,6 +12,10 @@ FROM generate_subscripts($1::integer[], 1) AS n,
                          ($8::aside_page[])[n]) AS p
 ORDER BY n;
 
+-- name: commit_payments
+-- The same, where they hold payments and nothing else.
+SELECT added_keys, filed_keys FROM commit_payments($1, $2, $3, $4);
+
 -- name: commit_page
 -- The whole page, one round trip.
 SELECT added, changed FROM commit_page($1, $2, $3, $4, $5, $6, $7, $8);

@@ -71,12 +71,12 @@ async def test_each_page_is_of_its_own_run(inlet: Inlet) -> None:
     """Whatever else is in the statement: what it brought, whose it is, and the accounts that it names."""
     elsewhere = await Inlet.open(inlet.database)
     here, there = await runs(inlet), await runs(elsewhere)
-    await inlet.ingest(payments=[payment("known")], holder=here[0])
+    await inlet.ingest(payments=[payment("known"), payment("well known")], holder=here[0])
     pages = [
         (inlet, [payment("first")], here[0]),
         (inlet, [payment("known"), payment("new", source="a", destination="b")], here[1]),
         (elsewhere, [payment("known", "FAILED", source="a")], there[0]),
-        (inlet, [payment("known", "FAILED"), payment("other", source="a")], here[2]),
+        (inlet, [payment("well known", "FAILED"), payment("other", source="a")], here[2]),
     ]
     way = inlet.through(inlet.database)
     counts = await asyncio.gather(*(_ingest(way, *page) for page in pages))
@@ -88,9 +88,9 @@ async def test_each_page_is_of_its_own_run(inlet: Inlet) -> None:
         (2, 1, 1, 0),
     ]
     assert await by_run(inlet) == {
-        here[0].token: ["first", "known"],
+        here[0].token: ["first", "known", "well known"],
         here[1].token: ["new"],
-        here[2].token: ["known", "other"],
+        here[2].token: ["other", "well known"],
     }
     assert await by_run(elsewhere) == {there[0].token: ["known"]}
     assert [row["reference"] for row in await inlet.rows("account", "reference")] == ["a", "b"]

@@ -110,7 +110,7 @@ class Relay:
                 self._news.clear()
                 # Looked at before: what happens while the last batch is told comes before the end, too.
                 ending = self._stopping.is_set()
-                while await self._drain(db) == BATCH:
+                while await self._drain(db):
                     pass
                 await self._offer_again(db)
                 if ending:
@@ -121,12 +121,12 @@ class Relay:
             with contextlib.suppress(*LOST):
                 await sinks.step_down(db, self.name)
 
-    async def _drain(self, db: Connection) -> int:
-        """Tell one batch; returns how many there were."""
+    async def _drain(self, db: Connection) -> bool:
+        """Tell one batch; returns whether there may be more."""
         await events.line_up(db)
-        rows = await events.after(db, self._position, BATCH)
+        rows, until = await events.after(db, self._position, BATCH)
         if not rows:
-            return 0
+            return False
         offered = {row["position"]: message(row) for row in rows if row["position"] not in self._ahead}
         try:
             outcomes = await self._offer(list(offered.values()))
@@ -140,7 +140,7 @@ class Relay:
             why = self._said(failed[0])
             await sinks.failing(db, self.name, why)
             raise NotTaken(why)
-        return len(rows)
+        return len(rows) == BATCH or until is not None
 
     async def _settle(
         self,

@@ -14,6 +14,8 @@ _SQL = statements("events")
 
 # Places in the line that one question looks through for rare types: some 30 ms.
 WINDOW = 50_000
+# Of raw forms and facts, read at once: one may be of megabytes, and a thousand of those are nobody's memory.
+BYTES = 16 * 1024 * 1024
 # Events put in line, or deleted, at a time.
 BATCH = 1000
 
@@ -37,29 +39,29 @@ async def line_up(db: Connection | Database) -> int:
     return int(await db.fetchval(_SQL["line_up"], BATCH))
 
 
-async def after(db: Connection | Database, position: int, limit: int) -> list[Row]:
-    """The events behind a place, in line, with what their payloads are made of."""
+async def after(db: Connection | Database, position: int, limit: int) -> tuple[list[Row], int | None]:
+    """The events behind a place, in line, with what their payloads are made of.
+
+    Also the place up to which was looked, where there may be more behind it, though fewer than ``limit``
+    were found: together they are of BYTES, or there is one.
+    """
     return await _described(db, await db.fetch(_SQL["after"], position, limit))
 
 
 async def feed(
     db: Database, position: int, limit: int, *, types: Sequence[str] | None, installation: int | None
 ) -> tuple[list[Row], int | None]:
-    """As ``after``, of some types or of one installation.
-
-    Also the place up to which was looked, where that is not the end of the line and there may be more
-    of these behind it, though fewer than ``limit`` were found.
-    """
+    """As ``after``, of some types or of one installation; of rare types, WINDOW places are looked through."""
     kinds = None if types is None else list(types)
     if installation is not None:
-        return await _described(
-            db, await db.fetch(_SQL["after_of"], installation, position, kinds, limit)
-        ), None
+        return await _described(db, await db.fetch(_SQL["after_of"], installation, position, kinds, limit))
     if kinds is None:
-        return await after(db, position, limit), None
-    until = position + WINDOW
-    rows = await _described(db, await db.fetch(_SQL["after_within"], position, until, kinds, limit))
-    return rows, until if len(rows) < limit and until < (await ends(db)).last else None
+        return await after(db, position, limit)
+    window = position + WINDOW
+    rows, until = await _described(db, await db.fetch(_SQL["after_within"], position, window, kinds, limit))
+    if until is None and len(rows) < limit and window < (await ends(db)).last:
+        until = window
+    return rows, until
 
 
 async def ends(db: Connection | Database) -> Ends:
@@ -74,5 +76,8 @@ async def prune(db: Database, kept: timedelta) -> int:
     return int(await db.fetchval(_SQL["prune"], kept, BATCH))
 
 
-async def _described(db: Connection | Database, found: list[Row]) -> list[Row]:
-    return await db.fetch(_SQL["described"], [row["seq"] for row in found]) if found else []
+async def _described(db: Connection | Database, found: list[Row]) -> tuple[list[Row], int | None]:
+    if not found:
+        return [], None
+    rows = await db.fetch(_SQL["described"], [row["seq"] for row in found], BYTES)
+    return rows, rows[-1]["position"] if 0 < len(rows) < len(found) else None

@@ -5,6 +5,8 @@ import random
 from datetime import timedelta
 from uuid import UUID, uuid4
 
+import pytest
+
 from paymux.events.telling import Telling
 from paymux.storage import events, readings, sinks
 from paymux.storage.database import Connection, Database
@@ -21,7 +23,7 @@ async def walk(database: Database, place: int, size: int = 3) -> tuple[list[tupl
     found: list[tuple[UUID, str]] = []
     while True:
         await events.line_up(database)
-        rows = await events.after(database, place, size)
+        rows, _ = await events.after(database, place, size)
         found += [(row["object"], row["facts"]) for row in rows]
         place = rows[-1]["position"] if rows else place
         if len(rows) < size:
@@ -107,6 +109,32 @@ async def test_a_rare_type_is_looked_for_in_steps(database: Database) -> None:
     assert until
     rows, end = await events.feed(database, until, 10, types=["SAVED_POOL"], installation=None)
     assert ([row["position"] for row in rows], end) == ([events.WINDOW + 5], None)
+
+
+async def test_large_events_are_read_a_few_at_a_time(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One may be of megabytes: together they come to so many bytes, and no more than one that is larger."""
+    sizes = [20, 30, 60, 200, 10, 90, 1]
+    async with database.connection() as db:
+        for size in sizes:
+            await db.execute(
+                "INSERT INTO event (type, object, part, facts)"
+                " VALUES ('SAVED_POOL', gen_random_uuid(), gen_random_uuid(), repeat('x', $1))",
+                size,
+            )
+        await events.line_up(db)
+    monkeypatch.setattr(events, "BYTES", 100)
+
+    read, place = [], 0
+    for _ in range(4):
+        rows, until = await events.after(database, place, 100)
+        read.append([len(row["facts"]) for row in rows])
+        place = rows[-1]["position"]
+        assert until == (None if place == len(sizes) else place)
+    assert read == [[20, 30], [60], [200], [10, 90]]
+    rows, until = await events.feed(database, 0, 100, types=["SAVED_POOL"], installation=None)
+    assert ([row["position"] for row in rows], until) == ([1, 2], 2)
 
 
 async def test_old_events_go_when_every_sink_has_them(database: Database) -> None:

@@ -134,6 +134,22 @@ async def test_everything_is_told_in_order(database: Database) -> None:
     assert await waiting(database) == 0
 
 
+async def test_large_events_are_told_a_few_at_a_time(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However large they are, none is kept back."""
+    await sinks.declare(database, ["told"])
+    for number in range(30):
+        await happened(database, number)
+    monkeypatch.setattr(events, "BYTES", 30)
+    sink = Told()
+    async with relaying(database, sink):
+        await until(lambda: len(sink.keys) == 30)
+
+    assert numbers(sink) == list(range(30))
+    assert max(map(len, sink.batches)) < 5
+
+
 async def test_what_is_there_is_told_before_it_ends(database: Database) -> None:
     """Stopping is in good order: nothing that happened before waits for the next start."""
     sink = Told()

@@ -151,4 +151,4 @@ class Inlet:
     async def line(self) -> list[Row]:
         """All events in the line in which they are told, with what their payloads are made of."""
         await events.line_up(self.database)
-        return await events.after(self.database, 0, 1000)
+        return (await events.after(self.database, 0, 1000))[0]

@@ -109,7 +109,7 @@ async def test_what_is_told_after_a_reset_is_told_anew(depot: Any, start: Start)
         return bool(await running.database.fetchval(told) == depot.bring)
 
     async def keys() -> set[UUID]:
-        rows = await events.after(running.database, 0, 100)
+        rows, _ = await events.after(running.database, 0, 100)
         return {from_row(row).idempotency_key for row in rows if row["type"] == "SAVED_PAYMENT"}
 
     await until(all_in)

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shutil
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -23,7 +24,10 @@ KEY = bytes(range(32))
 settings.register_profile("paymux", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("paymux")
 
-_TEMPLATE = "paymux_template"
+# Where tests run side by side on one server, each process of them has a template of its own.
+TEMPLATE = f"paymux_template_{os.environ.get('PYTEST_XDIST_WORKER', 'alone')}"
+# A file system in memory, and what has to be free there for all that tests leave in a server, and its log.
+_MEMORY, _ENOUGH = Path("/dev/shm"), 4 * 1024**3  # noqa: S108 - a folder of our own is made in it
 
 
 @pytest.fixture(scope="session")
@@ -44,7 +48,10 @@ def server_url() -> Iterator[str]:
         yield given
         return
     # Not in pytest's own folder, which the next session of pytest closes to the server's account.
-    with TemporaryDirectory(prefix="paymux-pg-") as folder, EmbeddedPostgres(Path(folder) / "data") as url:
+    with (
+        TemporaryDirectory(prefix="paymux-pg-", dir=_memory()) as folder,
+        EmbeddedPostgres(Path(folder) / "data") as url,
+    ):
         asyncio.run(_make_template(url))
         yield url
 
@@ -55,7 +62,8 @@ async def database_url(server_url: str) -> AsyncIterator[str]:
     name = f"test_{uuid4().hex}"
     admin = await asyncpg.connect(server_url)
     try:
-        await admin.execute(f'CREATE DATABASE "{name}" TEMPLATE {_TEMPLATE}')
+        # As files are copied; otherwise every page of it goes through the log.
+        await admin.execute(f'CREATE DATABASE "{name}" TEMPLATE {TEMPLATE} STRATEGY FILE_COPY')
         yield named(server_url, name)
         await admin.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
     finally:
@@ -70,6 +78,12 @@ async def database(database_url: str) -> AsyncIterator[Database]:
     await opened.close()
 
 
+def _memory() -> Path | None:
+    """Where a server of tests lives, if there is room: a database for each of them is 500 files a time."""
+    roomy = _MEMORY.is_dir() and os.access(_MEMORY, os.W_OK) and shutil.disk_usage(_MEMORY).free > _ENOUGH
+    return _MEMORY if roomy else None
+
+
 def named(url: str, database: str) -> str:
     """The same server, another database."""
     head, _, query = url.partition("?")
@@ -78,7 +92,7 @@ def named(url: str, database: str) -> str:
 
 async def _make_template(url: str) -> None:
     admin = await asyncpg.connect(url)
-    await admin.execute(f"DROP DATABASE IF EXISTS {_TEMPLATE} WITH (FORCE)")
-    await admin.execute(f"CREATE DATABASE {_TEMPLATE}")
+    await admin.execute(f"DROP DATABASE IF EXISTS {TEMPLATE} WITH (FORCE)")
+    await admin.execute(f"CREATE DATABASE {TEMPLATE}")
     await admin.close()
-    await migrated(Ground(named(url, _TEMPLATE), [KEY], Mask(), alone=False))
+    await migrated(Ground(named(url, TEMPLATE), [KEY], Mask(), alone=False))

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from tests.conftest import named
+from tests.conftest import TEMPLATE, named
 from tests.integration.ingestion.inlet import NOON, Inlet
 
 from paymux.api import filters
@@ -78,7 +78,7 @@ def filled(server_url: str) -> Iterator[tuple[str, list[Holder]]]:
     async def make() -> list[Holder]:
         admin = await connect(server_url)
         await admin.execute("DROP DATABASE IF EXISTS plans WITH (FORCE)")
-        await admin.execute("CREATE DATABASE plans TEMPLATE paymux_template")
+        await admin.execute(f"CREATE DATABASE plans TEMPLATE {TEMPLATE}")
         await admin.close()
         database = await Database.open(url)
         stock = Stock(database, [(await Inlet.open(database)).holder for _ in range(3)])

@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
+# Files of tests side by side, each in order: most of their time goes by in waiting.
+PYTEST := $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
 .PHONY: help run setup setup-dev test test-fast test-crash check bench schemas lock clean
 
@@ -34,10 +36,10 @@ run: setup  ## Start paymux on an embedded PostgreSQL, data in ./paymux-data
 	@exec $(BIN)/paymux serve
 
 test: setup-dev  ## Pass every test
-	@$(BIN)/python -m pytest
+	@$(PYTEST)
 
 test-fast: setup-dev  ## The tests that start no service
-	@$(BIN)/python -m pytest tests/unit tests/house
+	@$(PYTEST) tests/unit tests/house
 
 test-crash: setup-dev  ## The long form of the crash tests: minutes of kill -9
 	@$(BIN)/python -m pytest -m crash tests/integration

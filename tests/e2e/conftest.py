@@ -1,5 +1,6 @@
 """One service for all that ask, and something in it to ask for."""
 
+import fcntl
 import hashlib
 import shutil
 import subprocess
@@ -82,12 +83,15 @@ def client() -> Path:
     made_of = (pins := CLIENT / "requirements.txt").read_bytes() + sys.version.encode()
     folder = ROOT / ".cache" / f"client-{hashlib.sha256(made_of).hexdigest()[:16]}"
     whole = folder / "whole"
-    if not whole.exists():
-        shutil.rmtree(folder, ignore_errors=True)
-        venv.create(folder, with_pip=True)
-        pip = [str(folder / "bin/pip"), "install", "--quiet", "--disable-pip-version-check"]
-        subprocess.run([*pip, "--require-hashes", "--no-deps", "-r", str(pins)], check=True)
-        whole.touch()
+    folder.parent.mkdir(exist_ok=True)
+    with folder.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # whoever else runs tests may be making it
+        if not whole.exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            venv.create(folder, with_pip=True)
+            pip = [str(folder / "bin/pip"), "install", "--quiet", "--disable-pip-version-check"]
+            subprocess.run([*pip, "--require-hashes", "--no-deps", "-r", str(pins)], check=True)
+            whole.touch()
     return folder / "bin/python"
 
 

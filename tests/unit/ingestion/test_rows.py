@@ -285,7 +285,11 @@ def test_an_asset_that_is_none_is_refused() -> None:
 
 
 @pytest.mark.parametrize("kind", ROWS)
-@pytest.mark.parametrize("record", [None, {}, "text", 5, object(), account(), balance(), payment()], ids=repr)
+@pytest.mark.parametrize(
+    "record",
+    [None, {}, "text", 5, object(), account(), balance(), payment()],
+    ids=lambda record: type(record).__name__,
+)
 def test_a_record_of_another_class_is_refused(kind: type, record: Any) -> None:
     """A task that mixes up its lists is told so."""
     if isinstance(record, kind):

@@ -26,7 +26,11 @@ class Refusal(Exception):
 
 
 class Busy(Exception):
-    """The sink asks for a pause; that says nothing about the event."""
+    """The sink asks for a pause, of ``seconds`` at least; that says nothing about the event."""
+
+    def __init__(self, why: str, seconds: float = 0) -> None:
+        super().__init__(why)
+        self.seconds = seconds
 
 
 class NotSent(Exception):

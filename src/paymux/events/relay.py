@@ -35,7 +35,14 @@ REASON_MAX = 2000
 
 
 class NotTaken(Exception):
-    """The sink did not take a batch of events. They wait in the outbox and are offered again."""
+    """The sink did not take a batch of events. They wait in the outbox and are offered again.
+
+    ``seconds``: not before.
+    """
+
+    def __init__(self, why: str, seconds: float = 0) -> None:
+        super().__init__(why)
+        self.seconds = seconds
 
 
 class Pace(msgspec.Struct, frozen=True):
@@ -46,6 +53,8 @@ class Pace(msgspec.Struct, frozen=True):
     most: float = 60.0
     # Until a refused event is offered again. After the last it is a dead letter.
     again: tuple[float, ...] = (1, 4, 16, 64)
+    # At most, when the sink says for how long.
+    longest: float = 3600.0
 
 
 _PACE = Pace()
@@ -83,7 +92,7 @@ class Relay:
                 async with self._database.connection() as db:
                     await self._lead(db)
             except NotTaken as error:
-                wait = self._backoff()
+                wait = max(self._backoff(), min(error.seconds, self._pace.longest))
                 says = {"error": str(error), "wait": f"{wait:g}s"}
                 log.error("Events could not be published, will try again", **says)  # noqa: TRY400 - the sink's trouble, no defect of ours
             except LOST:
@@ -139,7 +148,7 @@ class Relay:
         if failed:
             why = self._said(failed[0])
             await sinks.failing(db, self.name, why)
-            raise NotTaken(why)
+            raise NotTaken(why, max(its.seconds if isinstance(its, Busy) else 0 for its in failed))
         return len(rows) == BATCH or until is not None
 
     async def _settle(

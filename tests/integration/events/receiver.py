@@ -19,6 +19,8 @@ class Receiver:
     def __init__(self, answer: Answer = lambda _: 204, port: int = 0) -> None:
         self.answer = answer
         self.port = port
+        # Beside every answer.
+        self.extra: list[tuple[bytes, bytes]] = []
         # In order of arrival: what was answered with 2xx, and everything.
         self.taken: list[dict[str, Any]] = []
         self.asked: list[dict[str, Any]] = []
@@ -46,7 +48,11 @@ class Receiver:
         status = answer if isinstance(answer, int) else await answer
         if 200 <= status < 300:
             self.taken.append(event)
-        start = {"type": "http.response.start", "status": status, "headers": [(b"location", b"/hooks")]}
+        start = {
+            "type": "http.response.start",
+            "status": status,
+            "headers": [(b"location", b"/hooks"), *self.extra],
+        }
         await send(start)
         await send({"type": "http.response.body", "body": b"" if status == 204 else b"because"})
 

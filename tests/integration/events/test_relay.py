@@ -12,7 +12,7 @@ import pytest
 from structlog.testing import capture_logs
 from tests.integration.ingestion.inlet import NOON, Inlet, account, balance, payment
 
-from paymux.events.messages import Message, Outcome, Sink
+from paymux.events.messages import Busy, Message, Outcome, Sink
 from paymux.events.relay import BATCH, Pace, Relay
 from paymux.events.types import Event
 from paymux.storage import events, readings, sinks
@@ -249,6 +249,22 @@ async def test_a_sink_that_raises_loses_nothing(database: Database) -> None:
         "RuntimeError",
     ]
     assert len(sink.offers) == 3
+
+
+@pytest.mark.parametrize(("asked", "waited"), [(0.0, 0.01), (1.5, 1.5), (1e9, 2.0)])
+async def test_a_sink_that_asks_for_a_pause_gets_it(database: Database, asked: float, waited: float) -> None:
+    """As long as it says, within reason, and as long as we would have waited anyway."""
+
+    class Tired(Told):
+        async def publish(self, messages: Sequence[Message]) -> Sequence[Outcome]:
+            await super().publish(messages)
+            return [Busy("tired", asked) if len(self.offers) == 1 else None for _ in messages]
+
+    sink = Tired()
+    await happened(database, 1)
+    async with relaying(database, sink, pace=Pace(least=0.01, longest=2.0)):
+        await until(lambda: len(sink.offers) == 2)
+    assert waited <= sink.offers[1] - sink.offers[0] < waited + 2
 
 
 async def test_a_sink_that_is_down_is_asked_ever_more_rarely(database: Database) -> None:

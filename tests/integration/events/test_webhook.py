@@ -14,7 +14,7 @@ from structlog.testing import capture_logs
 from tests.integration.events.receiver import SECRET, Receiver, served
 from tests.integration.events.test_relay import happened, relaying, until, waiting
 
-from paymux.events.messages import Message, Outcome, Refusal
+from paymux.events.messages import Busy, Message, Outcome, Refusal
 from paymux.events.relay import Pace, Relay
 from paymux.events.sinks.webhook import WebhookSink
 from paymux.storage import events, sinks
@@ -257,6 +257,21 @@ async def test_anything_else_is_for_another_time(status: int) -> None:
     assert not isinstance(outcome, Refusal)
     assert str(outcome).startswith(f"HTTP {status}")
     assert len(receiver.asked) == 1
+
+
+@pytest.mark.parametrize("status", [429, 503])
+@pytest.mark.parametrize(
+    ("said", "seconds"),
+    [("7", 7), ("0", 0), ("soon", 0), ("-1", 0), ("\u00b2", 0), ("9" * 40, 9_999_999_999)],
+)
+async def test_a_receiver_may_say_for_how_long(status: int, said: str, seconds: float) -> None:
+    """What is no number of seconds says nothing."""
+    receiver = Receiver(lambda _: status)
+    receiver.extra = [(b"retry-after", said.encode("latin-1"))]
+    async with receiver.listening():
+        (outcome,) = await offer(receiver)
+    assert isinstance(outcome, Busy)
+    assert outcome.seconds == seconds
 
 
 async def test_a_receiver_that_does_not_answer_is_given_up_on() -> None:

@@ -72,12 +72,17 @@ class WebhookSink:
         if answer.status_code in _REFUSED and answer.status_code not in _NOT_NOW:
             raise Refusal(why)
         if answer.status_code in _BUSY:
-            raise Busy(why)
+            raise Busy(why, _seconds(answer.headers.get("retry-after", "")))
         if answer.status_code in _MOVED:
             why = (
                 f"HTTP {answer.status_code}: redirects are not followed; name the address that answers itself"
             )
         raise NotAnswered(why)
+
+
+def _seconds(retry_after: str) -> float:
+    # As a date it is of the receiver's clock, and our own patience does.
+    return float(retry_after[:10]) if retry_after.isascii() and retry_after.isdecimal() else 0
 
 
 def signature(keys: Sequence[bytes], key: str, stamp: str, body: bytes) -> str:

@@ -22,7 +22,7 @@ PAYMUX = Path(sys.executable).with_name("paymux")
 PREFIXES = ("", "/api/payments")
 # Seconds; far beyond what anything here takes, so that a slow machine is not a failing test.
 PATIENCE = 60.0
-LOOK = 0.1
+LOOK = 0.05
 
 T = TypeVar("T")
 

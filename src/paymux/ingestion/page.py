@@ -83,9 +83,9 @@ class Page:
         return {"account": len(self.accounts), "balance": len(self.balances), "payment": count(self.payments)}
 
     def _payments(self, records: Iterable[Payment | SetAside]) -> Columns:
-        room = RECORDS_MAX - self.seen
-        read = list(islice(records, room + 1))
-        plain = plain_payments(self._installation, read) if len(read) <= room else None
+        read = list(islice(records, RECORDS_MAX + 1))
+        fits = self.seen + len(read) <= RECORDS_MAX
+        plain = plain_payments(self._installation, read) if fits else None
         if plain is None:
             return columns(_reports(self._rows(read, payment_row, "payment")))
         self.seen += len(read)

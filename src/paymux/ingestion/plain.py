@@ -32,10 +32,11 @@ def plain_payments(installation: UUID, records: list[Any]) -> Columns | None:
 
 
 def _columns(installation: UUID, records: list[Payment]) -> Columns | None:
-    # In the order of the record's fields.
-    columns: Any = zip(*map(astuple, records), strict=True)
-    references, kinds, statuses, amounts, initials, schemes, created, sources, destinations, *more = columns
-    metadata, raws, names, times = more
+    # In the order of the record's fields, all of them: with another one, nothing is plain.
+    (
+        references, kinds, statuses, amounts, initials, schemes, created, sources, destinations, metadata,
+        raws, names, times,
+    ) = zip(*map(astuple, records), strict=True)  # fmt: skip
     none = (None,) * len(records)
     if not (
         len(set(references)) == len(records)
@@ -44,6 +45,7 @@ def _columns(installation: UUID, records: list[Payment]) -> Columns | None:
         and _all(amounts, Amount)
         and initials == names == times == none
         and _instants(_present(created))
+        and _all(_present(metadata), dict)
         and set(map(type, raws)) <= _RAWS
         and max(map(len, _present(raws)), default=0) <= RAW_MAX
     ):
@@ -51,15 +53,13 @@ def _columns(installation: UUID, records: list[Payment]) -> Columns | None:
     assets = tuple([_text(one.asset) for one in amounts])
     minors = tuple([str(one.minor) for one in amounts])
     kept = tuple(map(metadata_text, metadata)) if any(metadata) else none
-    what, when = (
-        (references, kinds, statuses, schemes, assets, minors),
-        (sources, destinations, created, kept),
-    )
+    what = references, kinds, statuses, schemes, assets, minors
+    rest = sources, destinations, created, kept
     # Where nobody says what the amount was at first, it was the same.
-    contents = map(encode, zip(*what, minors, *when, none, none, strict=True))
+    contents = map(encode, zip(*what, minors, *rest, none, none, strict=True))
     prefix = key_prefix(installation, "payment")
     keys = tuple([digest(prefix + reference.encode()) for reference in references])
-    return (keys, *what, none, *when, raws, tuple(map(digest, contents)), none, none, none, none, none)
+    return (keys, *what, none, *rest, raws, tuple(map(digest, contents)), none, none, none, none, none)
 
 
 def _present(column: tuple[Any, ...]) -> list[Any]:

@@ -1,6 +1,6 @@
 """The outbox: events written with the change, and the line in which they are told."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -39,13 +39,15 @@ async def line_up(db: Connection | Database) -> int:
     return int(await db.fetchval(_SQL["line_up"], BATCH))
 
 
-async def after(db: Connection | Database, position: int, limit: int) -> tuple[list[Row], int | None]:
-    """The events behind a place, in line, with what their payloads are made of.
+async def after(
+    db: Connection | Database, position: int, limit: int, but: Iterable[int] = ()
+) -> tuple[list[Row], int | None]:
+    """The events behind a place, in line, ``but`` for some places, with what their payloads are made of.
 
     Also the place up to which was looked, where there may be more behind it, though fewer than ``limit``
     were found: together they are of BYTES, or there is one.
     """
-    return await _described(db, await db.fetch(_SQL["after"], position, limit))
+    return await _described(db, await db.fetch(_SQL["after"], position, limit, list(but)))
 
 
 async def feed(

@@ -82,10 +82,10 @@ async def _commit_payments(db: Database | Connection, pages: Sequence[PageRow]) 
         [page.token for page in pages],
         _sent(columns),
     )
-    added, filed = (Counter(keys or ()) for keys in found or ((), ()))
-    keys = [set(page.payments[_KEY]) for page in pages]
-    news = [sum(added[key] for key in mine) for mine in keys]
-    return [(new, sum(filed[key] for key in mine) - new) for new, mine in zip(news, keys, strict=True)]
+    assert found is not None  # noqa: S101 - there is exactly one
+    page_of = dict(zip(columns[_KEY], columns[_PAGES], strict=True))
+    added, filed = (Counter(page_of[key] for key in keys or ()) for keys in found)
+    return [(added[number], filed[number] - added[number]) for number in range(1, len(pages) + 1)]
 
 
 def _others(page: PageRow) -> tuple[object, ...]:

@@ -6,6 +6,7 @@ from datetime import timedelta
 from uuid import UUID, uuid4
 
 import pytest
+from tests.integration.ingestion.inlet import Inlet, payment
 
 from paymux.events.telling import Telling
 from paymux.storage import events, readings, sinks
@@ -126,7 +127,8 @@ async def test_large_events_are_read_a_few_at_a_time(
         await events.line_up(db)
     monkeypatch.setattr(events, "BYTES", 100)
 
-    read, place = [], 0
+    read: list[list[int]] = []
+    place = 0
     for _ in range(4):
         rows, until = await events.after(database, place, 100)
         read.append([len(row["facts"]) for row in rows])
@@ -135,6 +137,18 @@ async def test_large_events_are_read_a_few_at_a_time(
     assert read == [[20, 30], [60], [200], [10, 90]]
     rows, until = await events.feed(database, 0, 100, types=["SAVED_POOL"], installation=None)
     assert ([row["position"] for row in rows], until) == ([1, 2], 2)
+
+
+async def test_metadata_is_of_the_bytes(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A payment's may be a megabyte, as its raw form may be of several."""
+    inlet = await Inlet.open(database)
+    large = {"k": "x" * 1000}
+    await inlet.ingest(payments=[payment(f"p{number}", metadata=large) for number in range(5)])
+    await events.line_up(database)
+    monkeypatch.setattr(events, "BYTES", 2500)
+
+    rows, until = await events.after(database, 0, 10)
+    assert (len(rows), until) == (2, 2)
 
 
 async def test_old_events_go_when_every_sink_has_them(database: Database) -> None:

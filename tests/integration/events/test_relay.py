@@ -251,6 +251,57 @@ async def test_a_sink_that_raises_loses_nothing(database: Database) -> None:
     assert len(sink.offers) == 3
 
 
+@pytest.mark.parametrize("bound", [30, 10_000_000])
+async def test_one_that_always_fails_holds_up_nobody_for_ever(
+    database: Database, monkeypatch: pytest.MonkeyPatch, bound: int
+) -> None:
+    """Those behind it are taken meanwhile, however few are read at once; then it counts as refused."""
+
+    class Picky(Told):
+        async def publish(self, messages: Sequence[Message]) -> Sequence[Outcome]:
+            await super().publish(messages)
+            return [RuntimeError("no") if decoded(one).payload == {"n": 3} else None for one in messages]
+
+    many = 60
+    monkeypatch.setattr(events, "BYTES", bound)
+    monkeypatch.setattr("paymux.events.relay.BATCH", 5)
+    sink = Picky()
+    await happened(database, *range(many))
+    async with relaying(database, sink, pace=Pace(least=0.01, most=0.02, again=(60,))):
+        await until(lambda: set(numbers(sink)) == set(range(many)))
+        await happened(database, many, many + 1)
+        await until(lambda: {many, many + 1} <= set(numbers(sink)))
+
+        async def all_told() -> bool:
+            return await waiting(database) == 0
+
+        await until(all_told)
+
+    told = [number for number in numbers(sink) if number != 3]
+    assert told == sorted(set(told)), "in order, and each once"
+    letters = await database.fetch("SELECT reason FROM refused_event")
+    assert [row["reason"] for row in letters] == ["no (while others are taken)"]
+
+
+async def test_a_pause_holds_for_every_process(database: Database, database_url: str) -> None:
+    """Others do not ask because they do not know."""
+
+    class Tired(Told):
+        async def publish(self, messages: Sequence[Message]) -> Sequence[Outcome]:
+            await super().publish(messages)
+            return [Busy("tired", 30.0)] * len(messages)
+
+    sink = Tired()
+    await happened(database, 1)
+    other = await Database.open(database_url, size=2)
+    pace = Pace(least=0.01, most=0.02)
+    async with relaying(database, sink, pace=pace), relaying(other, sink, pace=pace):
+        await until(lambda: bool(sink.offers))
+        await asyncio.sleep(0.5)
+    await other.close()
+    assert len(sink.offers) == 1
+
+
 @pytest.mark.parametrize(("asked", "waited"), [(0.0, 0.01), (1.5, 1.5), (1e9, 2.0)])
 async def test_a_sink_that_asks_for_a_pause_gets_it(database: Database, asked: float, waited: float) -> None:
     """As long as it says, within reason, and as long as we would have waited anyway."""

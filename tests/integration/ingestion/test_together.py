@@ -99,6 +99,20 @@ async def test_each_page_is_of_its_own_run(inlet: Inlet) -> None:
     ]
 
 
+async def test_a_new_account_is_of_the_first_run_that_names_it(inlet: Inlet) -> None:
+    """As it would be one after the other."""
+    held = await runs(inlet)
+    way = inlet.through(inlet.database)
+    accounts = [f"a{number}" for number in range(20)]
+    pages = [
+        way.ingest(payments=[payment(f"{run}/{name}", source=name) for name in accounts], holder=held[run])
+        for run in range(RUNS)
+    ]
+    await asyncio.gather(way.ingest(payments=[payment("first")], holder=held[2]), *pages)
+
+    assert {row["run"] for row in await inlet.rows("account")} == {held[0].token}
+
+
 async def test_what_is_more_than_payments_goes_its_own_way(inlet: Inlet) -> None:
     """Accounts, states and the like are committed page by page, in the same round trip."""
     held = await runs(inlet)

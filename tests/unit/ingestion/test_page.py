@@ -209,6 +209,11 @@ def test_the_limit_is_of_all_kinds_together() -> None:
         Page(HERE, payments=[payment()] * many, balances=[balance(1)] * many, aside=[SetAside(reason="r")])
 
 
+def test_what_a_run_has_set_aside_already_may_be_more() -> None:
+    """It is of the whole run, and there is no other page for it."""
+    assert Page(HERE, aside=[SetAside(reason="r")] * (RECORDS_MAX + 2)).seen == RECORDS_MAX + 2
+
+
 def test_the_raw_forms_of_a_page_have_a_limit() -> None:
     """The database would refuse it, and not say why; however bad the records are."""
     many = RAWS_MAX // RAW_MAX

@@ -64,7 +64,8 @@ def test_what_most_payments_are_like_is_plain(change: dict[str, Any]) -> None:
         {"created_at": NOON.replace(tzinfo=None)}, {"created_at": "noon"},
         {"created_at": NOON.astimezone(timezone(timedelta(hours=2)))},
         {"created_at": datetime.max.replace(tzinfo=UTC)},
-        {"metadata": {"k": 1}}, {"metadata": "m"}, {"raw": 5}, {"report": "r"}, {"reported_at": NOON},
+        {"metadata": {"k": 1}}, {"metadata": "m"}, {"metadata": []}, {"metadata": ""}, {"metadata": 0},
+        {"raw": 5}, {"report": "r"}, {"reported_at": NOON},
     ],
     ids=ascii,
 )  # fmt: skip
@@ -94,7 +95,7 @@ payments = st.builds(
     initial_amount=rarely(st.just(Amount(5, EUR))),
     source=st.none() | texts,
     created_at=times,
-    metadata=st.dictionaries(texts, texts, max_size=2),
+    metadata=st.dictionaries(texts, texts, max_size=2) | st.sampled_from([None, [], "", 0]),
     raw=st.none() | st.binary(max_size=5) | st.text(max_size=5),
     report=rarely(texts),
     reported_at=rarely(times),

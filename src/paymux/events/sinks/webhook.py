@@ -81,7 +81,7 @@ class WebhookSink:
 
 
 def _seconds(retry_after: str) -> float:
-    # As a date it is of the receiver's clock, and our own patience does.
+    # A date would be by the receiver's clock: then our own patience does. Ten digits are centuries.
     return float(retry_after[:10]) if retry_after.isascii() and retry_after.isdecimal() else 0
 
 

@@ -81,7 +81,7 @@ BEGIN
            p_runs[coalesce(i.page, 1)], now()
     FROM unnest(p_keys, p_refs, p_pages) AS i (key, reference, page)
     WHERE i.key IS NOT NULL AND NOT EXISTS (SELECT FROM account a WHERE a.key = i.key)
-    ORDER BY i.key
+    ORDER BY i.key, i.page
     ON CONFLICT DO NOTHING;
 END
 $$;
@@ -362,10 +362,9 @@ AS $$
 DECLARE
     v_held integer;
 BEGIN
-    SELECT count(*) INTO v_held FROM (
-        SELECT FROM unnest(p_tasks, p_tokens) AS r (task, token) JOIN task t ON t.id = r.task AND t.token = r.token
-        WHERE NOT t.cancelled ORDER BY t.id FOR SHARE OF t
-    ) held;
+    PERFORM FROM unnest(p_tasks, p_tokens) AS r (task, token) JOIN task t ON t.id = r.task AND t.token = r.token
+    WHERE NOT t.cancelled ORDER BY t.id FOR SHARE OF t;
+    GET DIAGNOSTICS v_held = ROW_COUNT;
     IF v_held < cardinality(p_tasks) THEN
         RAISE EXCEPTION 'one of these runs no longer holds its task' USING ERRCODE = 'PX002';
     END IF;

@@ -7,8 +7,8 @@ INSERT INTO event (installation, type, object, part, facts) VALUES ($1, $2, $3, 
 SELECT line_up($1);
 
 -- name: after
--- The next in line, for a sink.
-SELECT seq FROM event WHERE position > $1 ORDER BY position LIMIT $2;
+-- The next in line, for a sink, but for those that it has beyond.
+SELECT seq FROM event WHERE position > $1 AND position <> ALL ($3::bigint[]) ORDER BY position LIMIT $2;
 
 -- name: after_within
 -- The next in line up to a place, of some types: what is looked through is bounded, however rare they are.
@@ -36,7 +36,8 @@ LEFT JOIN payment p ON p.key = e.object AND e.type = 'SAVED_PAYMENT'
 -- The report that a payment's event tells of: its part, unless people's metadata came between.
 LEFT JOIN adjustment a ON a.payment = p.key AND a.report = CASE e.type
     WHEN 'SAVED_PAYMENT' THEN coalesce((e.facts::json ->> 'report')::uuid, e.part) END
-CROSS JOIN LATERAL (SELECT coalesce(octet_length(a.raw), 0) + coalesce(octet_length(e.facts), 0) AS size) z
+CROSS JOIN LATERAL (SELECT coalesce(octet_length(a.raw), 0) + coalesce(octet_length(e.facts), 0)
+    + coalesce(octet_length(a.metadata::text), 0) AS size) z
 LEFT JOIN account s ON s.key = a.source
 LEFT JOIN account d ON d.key = a.destination
 LEFT JOIN account n ON n.key = e.object AND e.type IN ('SAVED_ACCOUNT', 'SAVED_BALANCE')

@@ -12,7 +12,7 @@ import pytest
 from structlog.testing import capture_logs
 from tests.integration.ingestion.inlet import NOON, Inlet, account, balance, payment
 
-from paymux.events.messages import Busy, Message, Outcome, Sink
+from paymux.events.messages import Busy, Message, Outcome, Refusal, Sink
 from paymux.events.relay import BATCH, Pace, Relay
 from paymux.events.types import Event
 from paymux.storage import events, readings, sinks
@@ -300,6 +300,22 @@ async def test_a_pause_holds_for_every_process(database: Database, database_url:
         await asyncio.sleep(0.5)
     await other.close()
     assert len(sink.offers) == 1
+
+
+async def test_a_pause_holds_for_what_was_refused_before(database: Database) -> None:
+    """It is offered again in its own time, and not in that of the sink's pause."""
+
+    class Tired(Told):
+        async def publish(self, messages: Sequence[Message]) -> Sequence[Outcome]:
+            await super().publish(messages)
+            return [Refusal("no") if len(self.offers) == 1 else Busy("tired", 30.0)]
+
+    sink = Tired()
+    await happened(database, 1)
+    async with relaying(database, sink, pace=Pace(again=(0.1, 0.2, 0.3, 0.4))):
+        await until(lambda: len(sink.offers) == 2)
+        await asyncio.sleep(1.5)
+    assert len(sink.offers) == 2
 
 
 @pytest.mark.parametrize(("asked", "waited"), [(0.0, 0.01), (1.5, 1.5), (1e9, 2.0)])

@@ -87,7 +87,6 @@ class Relay:
 
     async def run(self) -> None:
         """Relay until ``stop``; survives the absence of the database and of the sink."""
-        log = structlog.get_logger().bind(component="publisher", sink=self.name)
         while not self._stopping.is_set():
             wait = self._pace.least
             try:
@@ -95,9 +94,9 @@ class Relay:
                     wait = await self._lead(db)
             except LOST:
                 pass
-            except Exception:
+            except Exception:  # noqa: BLE001 - it is logged whole; a relay that gives up does so in silence
                 wait = self._backoff()
-                log.exception("Events cannot be told, will try again", wait=f"{wait:g}s")
+                self._log().exception("Events cannot be told, will try again", wait=f"{wait:g}s")
             await self._idle(wait)
         await self._sink.close()
 
@@ -127,10 +126,8 @@ class Relay:
                 await _first(self._news, LOOK)
         except NotTaken as error:
             wait = max(self._backoff(), self._asked_for(error))
-            structlog.get_logger().error(
-                "Events could not be published, will try again", component="publisher", sink=self.name,
-                error=str(error), wait=f"{wait:g}s",
-            )  # fmt: skip
+            says = {"error": str(error), "wait": f"{wait:g}s"}
+            self._log().error("Events could not be published, will try again", **says)
             if not self._asked_for(error):
                 return wait  # meanwhile another process may lead, which may reach the sink
             # Still in the lead, for others would not know that they are not to ask.
@@ -226,10 +223,8 @@ class Relay:
             await sinks.refused_again(db, again)
         for row, its in outcomes:
             if isinstance(its, Refusal) and self._next(row["attempts"], its) is None:
-                structlog.get_logger().error(
-                    "An event was given up", component="publisher", sink=self.name,
-                    message_uuid=str(row["key"]), error=self._said(its),
-                )  # fmt: skip
+                says = {"message_uuid": str(row["key"]), "error": self._said(its)}
+                self._log().error("An event was given up", **says)
 
     def _next(self, attempts: int, outcome: Any) -> timedelta | None:
         """When one is offered again that was, ``attempts`` times before, refused; None: never."""
@@ -253,6 +248,9 @@ class Relay:
     def _said(self, error: Exception) -> str:
         text = self._mask(str(error) or type(error).__name__)
         return text.replace("\0", "")[:REASON_MAX]
+
+    def _log(self) -> Any:
+        return structlog.get_logger().bind(component="publisher", sink=self.name)
 
     async def _idle(self, seconds: float) -> None:
         await _first(self._stopping, seconds * (1 + JITTER * random.random()))  # noqa: S311 - no secret

@@ -125,7 +125,7 @@ def payment_row(installation: UUID, record: Payment) -> Row:
 
 
 def whole(installation: UUID, payments: Columns) -> Columns:
-    """Columns of ``payment_page``: accounts by their keys, raw forms compact, and the accounts named."""
+    """Columns of ``payment_page``, of one page: accounts by their keys, raw forms compact, accounts named."""
     if not payments:
         return ()
     *before, sources, destinations, created, metadata, raws = payments[:13]

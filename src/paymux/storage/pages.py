@@ -53,8 +53,12 @@ async def commit_pages(db: Database | Connection, pages: Sequence[PageRow]) -> l
     if len(pages) > 1 and _mergeable(pages):
         return await _commit_payments(db, pages)
     rows = [
-        (page.installation, page.task, page.token, page.state, *map(_sent, _kinds(page))) for page in pages
-    ]
+        (
+            page.installation, page.task, page.token, page.state,
+            *map(_sent, (page.accounts, page.balances, page.payments, page.aside)),
+        )
+        for page in pages
+    ]  # fmt: skip
     if len(rows) == 1:
         found = await db.fetch(_SQL["commit_page"], *rows[0])
     else:
@@ -64,7 +68,10 @@ async def commit_pages(db: Database | Connection, pages: Sequence[PageRow]) -> l
 
 def _mergeable(pages: Sequence[PageRow]) -> bool:
     """Whether they are of runs, hold payments and nothing else, and no payment is in two of them."""
-    keys = [set(page.payments[_KEY]) for page in pages if page.payments and not any(_others(page))]
+    for page in pages:
+        if page.task is None or page.state is not None or page.accounts or page.balances or page.aside:
+            return False
+    keys = [set(page.payments[_KEY]) for page in pages if page.payments]
     return len(keys) == len(pages) and len(set().union(*keys)) == sum(map(len, keys))
 
 
@@ -86,14 +93,6 @@ async def _commit_payments(db: Database | Connection, pages: Sequence[PageRow]) 
     page_of = dict(zip(columns[_KEY], columns[_PAGES], strict=True))
     added, filed = (Counter(page_of[key] for key in keys or ()) for keys in found)
     return [(added[number], filed[number] - added[number]) for number in range(1, len(pages) + 1)]
-
-
-def _others(page: PageRow) -> tuple[object, ...]:
-    return page.task is None, page.state is not None, page.accounts, page.balances, page.aside
-
-
-def _kinds(page: PageRow) -> tuple[Columns, ...]:
-    return page.accounts, page.balances, page.payments, page.aside
 
 
 def _sent(columns: Columns) -> tuple[Sequence[Any] | None, ...] | None:

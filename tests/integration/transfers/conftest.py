@@ -1,6 +1,5 @@
 """A service in this process, the sandbox in a thread, and an installation that moves money by it."""
 
-import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
@@ -9,6 +8,7 @@ from typing import Any, ClassVar
 
 import pytest
 import structlog
+from tests.integration.services.conftest import until
 
 from paymux.bootstrap import Ground, Service, service
 from paymux.connectors.dummypay.connector import DummyPay
@@ -113,16 +113,6 @@ class Site:
     async def _one_of(self, reference: str, statuses: tuple[str, ...]) -> Row | None:
         row = await self.get(reference)
         return row if row["status"] in statuses else None
-
-
-async def until(true: Callable[[], Awaitable[Any]], within: float = 20) -> Any:
-    """Wait until something is true, and return it; raises TimeoutError."""
-    async with asyncio.timeout(within):
-        while True:
-            found = await true()
-            if found:
-                return found
-            await asyncio.sleep(0.02)
 
 
 Start = Callable[..., Awaitable[Site]]

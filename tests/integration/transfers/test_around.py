@@ -4,7 +4,8 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from tests.integration.transfers.conftest import HastyPay, Site, Start, until
+from tests.integration.services.conftest import until
+from tests.integration.transfers.conftest import HastyPay, Site, Start
 
 from paymux.sandbox.menu import Misbehaviour
 from paymux.sdk import ConnectorContext, NotThere, Order, Reversal

@@ -5,7 +5,8 @@ from datetime import timedelta
 from typing import ClassVar
 
 import pytest
-from tests.integration.transfers.conftest import HastyPay, Site, Start, until
+from tests.integration.services.conftest import until
+from tests.integration.transfers.conftest import HastyPay, Site, Start
 
 from paymux.sandbox.menu import Misbehaviour
 from paymux.sandbox.server import Sandbox

@@ -27,6 +27,7 @@ from paymux.runtime.contexts import InstallationContext
 from paymux.runtime.engine import Engine
 from paymux.runtime.execution import contained
 from paymux.runtime.installations import Installation, Installations
+from paymux.runtime.keeping import again_and_again
 from paymux.runtime.patience import is_lost, patiently
 from paymux.runtime.scheduling import Planner
 from paymux.runtime.verdicts import LOOK_UPS, Known, Verdict
@@ -92,7 +93,7 @@ class Dispatcher:
 
     async def run(self) -> None:
         """Work until ``stop``."""
-        sweeping = asyncio.create_task(self._sweep())
+        sweeping = asyncio.create_task(again_and_again(SWEEP, self.recover, "Looking for orders failed"))
         try:
             await self._engine.run(self._handle)
         finally:
@@ -116,15 +117,6 @@ class Dispatcher:
             async with self._database.transaction() as db:
                 await self._engine.enqueue(db, await transfers.recover(db, key, generation))
         return len(orphans)
-
-    async def _sweep(self) -> None:
-        while True:
-            await asyncio.sleep(SWEEP)
-            try:
-                await self.recover()
-            except Exception as error:  # noqa: BLE001 - whoever stopped looking would be missed by nobody
-                if not is_lost(error):
-                    structlog.get_logger().error("Looking for orders failed", exc_info=error)
 
     async def _handle(self, job: int, key: UUID, generation: int) -> None:
         own = asyncio.current_task()

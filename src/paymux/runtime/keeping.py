@@ -5,6 +5,8 @@ from collections.abc import Awaitable, Callable
 
 import structlog
 
+from paymux.runtime.patience import is_lost
+
 # Between the end of one and the next.
 AGAIN = 1.0
 
@@ -27,3 +29,14 @@ async def kept_up(what: str, work: Callable[[], Awaitable[object]], over: Callab
                 return
             log.critical("Work in the background ended and is started anew", work=what)
         await asyncio.sleep(AGAIN)
+
+
+async def again_and_again(every: float, work: Callable[[], Awaitable[object]], trouble: str) -> None:
+    """Do it every so many seconds; what goes wrong is logged as ``trouble``, but for a lost database."""
+    while True:
+        await asyncio.sleep(every)
+        try:
+            await work()
+        except Exception as error:  # noqa: BLE001 - whoever stopped looking would be missed by nobody
+            if not is_lost(error):
+                structlog.get_logger().error(trouble, exc_info=error)

@@ -24,6 +24,7 @@ from paymux.runtime.engine import Engine
 from paymux.runtime.execution import Execution, HandedBack, contained
 from paymux.runtime.injection import bound, name_of, runs_on_loop
 from paymux.runtime.installations import Installation, InstallationGone, Installations
+from paymux.runtime.keeping import again_and_again
 from paymux.runtime.outcomes import crashed, judge
 from paymux.runtime.patience import is_lost, patiently
 from paymux.runtime.scheduling import Planner
@@ -50,6 +51,9 @@ _PRUNE_PAUSE = 0.05
 _LEAVE = 0.5
 # And then, that it was handed back has this long to be written.
 _WRITE = 2.0
+
+# Of what goes on beside them.
+_TROUBLE = "Looking after runs failed"
 
 GoOn = Callable[[], bool]
 
@@ -94,9 +98,9 @@ class Worker:
     async def run(self) -> None:
         """Work until ``stop``."""
         beside = [
-            asyncio.create_task(_again_and_again(WATCH, self._watch)),
-            asyncio.create_task(_again_and_again(SWEEP, self.recover)),
-            asyncio.create_task(_again_and_again(PRUNE, self.prune)),
+            asyncio.create_task(again_and_again(WATCH, self._watch, _TROUBLE)),
+            asyncio.create_task(again_and_again(SWEEP, self.recover, _TROUBLE)),
+            asyncio.create_task(again_and_again(PRUNE, self.prune, _TROUBLE)),
         ]
         try:
             with stalls_told():
@@ -297,13 +301,3 @@ class Worker:
             pruned += gone
             await asyncio.sleep(_PRUNE_PAUSE)
         return pruned
-
-
-async def _again_and_again(every: float, work: Callable[[], Awaitable[Any]]) -> None:
-    while True:
-        await asyncio.sleep(every)
-        try:
-            await work()
-        except Exception as error:  # noqa: BLE001 - whoever stopped looking would be missed by nobody
-            if not is_lost(error):
-                structlog.get_logger().error("Looking after runs failed", exc_info=error)
